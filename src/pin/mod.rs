@@ -1,0 +1,154 @@
+//! Counting pins: two representations, and one [snapshot](Pins) that says how sure it is.
+//!
+//! | | [`BiasedRefs`] | [`LargePageRefs`] | [`PinWord`] |
+//! | --- | --- | --- | --- |
+//! | where pins are | in the reference count, 1024 each | a count beside the references | a 64-bit word of their own |
+//! | "not pinned" | exact | exact | exact |
+//! | "pinned" | may be wrong from 1024 references on; [`Refined`]: from 512 unexplained ones on | exact | exact |
+//! | long-term apart | no | no | yes |
+//! | can be blocked | by a freeze at the expected count | by the same freeze | yes |
+//! | overflow, underflow | refused, typed | refused, typed | refused, typed |
+//!
+//! Around them: [`PinGuard`] pins several pages or none, [`PinLedger`] knows who pins how much
+//! since when, and [`race`] is the protocol by which a lock-free pinner and an unmapper agree.
+//!
+//! [`PinWord`] needs 64-bit atomics (`target_has_atomic = "64"`). It does not exist on targets
+//! without them, such as `thumbv7m-none-eabi`; there the biased count, which needs 32 bits, is the
+//! representation to use.
+
+mod biased;
+mod group;
+mod large;
+mod ledger;
+pub mod race;
+mod reading;
+#[cfg(target_has_atomic = "64")]
+mod word;
+
+pub use biased::{BiasedRefs, PIN_BIAS, RefsLeft};
+pub use group::{PinAllError, PinGuard, Pinnable, ReleaseError, pin_all};
+pub use large::LargePageRefs;
+pub use ledger::{Charge, LedgerError, OwnerUse, PinLedger};
+pub use reading::{Biased, PinReading, Refined, refined_estimate};
+#[cfg(target_has_atomic = "64")]
+pub use word::{PinWord, WordSnapshot};
+
+use core::fmt;
+
+/// How long a pin is meant to last.
+///
+/// Complete on purpose: Linux knows these two (`FOLL_PIN` with and without `FOLL_LONGTERM`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PinKind {
+    /// For the length of one operation, such as direct I/O.
+    Short,
+    /// Until its owner says otherwise, such as RDMA or a passed-through device (`FOLL_LONGTERM`).
+    Longterm,
+}
+
+/// An exact count of pins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PinCount {
+    /// All pins, short and long-term.
+    pub total: u32,
+    /// How many of them are long-term, where that is counted apart.
+    pub longterm: Option<u32>,
+}
+
+/// What one look at a page says about its pins, and how sure that is.
+///
+/// Complete on purpose: a reading that is neither would have to be unsure of "none", and no
+/// reading of this crate is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pins {
+    /// No pin is held. This is always certain.
+    None,
+    /// The reference count is high enough for this many pins; ordinary references could also
+    /// explain it.
+    Maybe {
+        /// How many pins would explain the count; at least 1.
+        estimate: u32,
+        /// How many of them are long-term, where the page knows.
+        longterm: Option<u32>,
+    },
+    /// Exactly this many, and at least one.
+    Exactly(PinCount),
+}
+
+impl Pins {
+    /// The snapshot of an exact count.
+    #[must_use]
+    pub const fn exactly(count: PinCount) -> Self {
+        if count.total == 0 {
+            Self::None
+        } else {
+            Self::Exactly(count)
+        }
+    }
+
+    /// Whether any pin may be held; `false` is certain.
+    #[must_use]
+    pub const fn maybe_pinned(self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    /// Whether a long-term pin may be held; `false` is certain.
+    ///
+    /// Where long-term pins are not counted apart, any pin may be one.
+    #[must_use]
+    pub const fn maybe_longterm(self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Maybe { longterm, .. } | Self::Exactly(PinCount { longterm, .. }) => {
+                !matches!(longterm, Some(0))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Pins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let longterm = match self {
+            Self::None => return f.write_str("not pinned"),
+            Self::Maybe { estimate, longterm } => {
+                write!(f, "maybe pinned, about {estimate}")?;
+                longterm
+            }
+            Self::Exactly(PinCount { total, longterm }) => {
+                write!(f, "pinned {total}")?;
+                longterm
+            }
+        };
+        match longterm {
+            Some(n) => write!(f, " ({n} long-term)"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a pin was not taken or not released. Nothing has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PinError {
+    /// The counter is at its end; one more pin could not be counted.
+    Overflow,
+    /// There is no pin of this kind to release.
+    Underflow,
+    /// Pins are blocked: the page is being taken away. Go to the slow path.
+    Blocked,
+    /// The reference count is zero: the page is free or frozen. Go to the slow path.
+    Free,
+}
+
+impl fmt::Display for PinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Overflow => "the pin counter is at its end",
+            Self::Underflow => "no such pin is held",
+            Self::Blocked => "pins are blocked on this page",
+            Self::Free => "the page is free or frozen",
+        })
+    }
+}
+
+impl core::error::Error for PinError {}

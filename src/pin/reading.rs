@@ -1,0 +1,110 @@
+//! Reading pins out of a page: the raw heuristic, and the refined one without its false positives.
+
+use super::{PIN_BIAS, Pins};
+use crate::page::{PageLike, RefCounts};
+
+/// A way of reading the pins of a page.
+///
+/// # Contract
+///
+/// A reading never answers [`Pins::None`] for a page that was pinned during all of it. The converse
+/// is not asked: an answer of [`Pins::Maybe`] may be wrong.
+pub trait PinReading {
+    /// Reads the pins of `page`, without touching it.
+    fn read<P: PageLike + ?Sized>(page: &P) -> Pins;
+}
+
+/// Linux's heuristic: any page with 1024 references or more may be pinned.
+///
+/// `page_maybe_dma_pinned` (`include/linux/mm.h`, 5.8): a page with an exact count is asked for that
+/// count alone; otherwise the reference count is compared *unsigned*, so that an overflowed,
+/// negative count still reads as pinned.
+///
+/// "No" is certain. "Yes" is wrong for every page that 1024 ordinary references hold, such as the
+/// text of a C library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Biased;
+
+impl PinReading for Biased {
+    #[inline]
+    fn read<P: PageLike + ?Sized>(page: &P) -> Pins {
+        if let Some(count) = page.exact_pins() {
+            return Pins::exactly(count);
+        }
+        maybe(page, page.ref_count().cast_unsigned() / PIN_BIAS)
+    }
+}
+
+/// The refined reading: references that the page's own state explains are subtracted first.
+///
+/// Mappings, the page or swap cache, private data and the caller's own reference
+/// ([`PageLike::explained_refs`]) are no pins, however many there are, so a page that is mapped by
+/// ten thousand processes reads as not pinned. Pins come in steps of [`PIN_BIAS`]; what is left is
+/// rounded at half a step.
+///
+/// # No false negatives
+///
+/// "None" is certain below 1024 references, whatever moves. Above, let a pin be held throughout the
+/// reading. The [contract](PageLike#contract) keeps `refs >= explained + 1024` true at every
+/// instant, so at the instant when the references are read the reading is at least 1024 less what
+/// the number subtracted exceeds the true one. It is the smaller of two, one read before and one
+/// after. To answer "none" it would have to be too large by more than 512: more than 512 mappings
+/// would have to go between the first read and the second, *and* more than 512 come between the
+/// second and the third.
+///
+/// Within that bound the reading is never wrong, as the loom model `refined_reading` explores with
+/// a small bias; and the model beside it shows the bound to be tight, and that reading the mappings
+/// only once is wrong at half the moves. No number of reads of two separate counters can do without
+/// a bound: an adversary shows the reader a high map count whenever it looks there and a low
+/// reference count whenever it looks at that. A representation that keeps both in one word needs
+/// none: it overrides [`PageLike::counts`] with one load.
+///
+/// Nothing hangs on the bound but the cost of a hint: the pins are asked again after the entry is
+/// cleared, and a page is freed only by a freeze at its exact count, which a pinned page never has.
+///
+/// # False positives
+///
+/// While nothing moves, only from 512 references on that nothing explains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Refined;
+
+impl PinReading for Refined {
+    #[inline]
+    fn read<P: PageLike + ?Sized>(page: &P) -> Pins {
+        if let Some(count) = page.exact_pins() {
+            return Pins::exactly(count);
+        }
+        if page.ref_count().cast_unsigned() < PIN_BIAS {
+            return Pins::None;
+        }
+        maybe(page, refined_estimate::<PIN_BIAS>(page.counts()))
+    }
+}
+
+/// How many pins of `BIAS` references each a count stands for, once the explained references are
+/// subtracted, rounded at half the bias.
+///
+/// Pure, and generic over the bias so that models can explore a small one. An overflowed count, or
+/// one that explains more references than there are (it moved too much to be trusted), is not
+/// refined: it reads as Linux reads it.
+#[must_use]
+#[inline]
+pub const fn refined_estimate<const BIAS: u32>(counts: RefCounts) -> u32 {
+    const { assert!(BIAS >= 2) };
+    let refs = counts.refs.cast_unsigned();
+    match refs.checked_sub(counts.explained) {
+        Some(unexplained) if counts.refs >= 0 => unexplained.saturating_add(BIAS / 2) / BIAS,
+        _ => refs / BIAS,
+    }
+}
+
+#[inline]
+fn maybe<P: PageLike + ?Sized>(page: &P, estimate: u32) -> Pins {
+    if estimate == 0 {
+        return Pins::None;
+    }
+    Pins::Maybe {
+        estimate,
+        longterm: page.longterm_pins(),
+    }
+}
