@@ -1,12 +1,25 @@
 //! Which pages memory reclaim may take, and what pins for DMA have to say to it.
 #![no_std]
 
+pub mod conformance;
 mod flags;
 mod page;
 pub mod pin;
+mod policy;
+mod rmap;
 mod sync;
+pub mod unmap;
 mod vma;
 
 pub use flags::{PageFlags, PteFlags, UnknownFlags, UnmapFlags, VmFlags};
 pub use page::{PageLike, PlainPage, RefCounts};
+pub use policy::{
+    Context, IgnorePins, Operation, PinPolicy, PinVerdict, Requester, SkipLongterm,
+    SkipOpportunistic, SkipPinned,
+};
+pub use rmap::{InVma, Outcome, Reason, Rmap, Unmapped, try_to_unmap};
+pub use unmap::{
+    Bookkeeping, Cleared, CounterDelta, Entry, Failure, FlushDebt, FlushMode, Hook, NewEntry,
+    PageTables, UnmapRequest, Verdict, Walked, try_to_unmap_one,
+};
 pub use vma::{PlainVma, Vma};

@@ -1,0 +1,321 @@
+//! The decisions of `try_to_unmap_one`: state in, a named answer out, nothing touched.
+//!
+//! Facts from `try_to_unmap_one` in `mm/rmap.c`, Linux 5.8, in its order. The driver asks them one
+//! after the other; an analysis tool or a simulator may use them alone.
+
+use super::embed::{CounterDelta, NewEntry};
+use super::tlb::FlushMode;
+use crate::flags::{PageFlags, PteFlags, UnmapFlags, VmFlags};
+
+/// What the gate says before anything in a VMA is touched.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Gate {
+    /// MUNLOCK looks for locked VMAs, and this one is not locked: next VMA.
+    NotLocked,
+    /// MIGRATION of device memory that cannot be migrated: next VMA.
+    NotMigratable,
+    /// Walk the entries, unless the pins forbid it.
+    Walk(Split),
+}
+
+/// Whether the huge mapping is split before the walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Split {
+    /// It is left as it is.
+    No,
+    /// Into base-page entries.
+    Plain,
+    /// Into migration entries.
+    Freeze,
+}
+
+/// The gate: what flags and states alone say about a page in a VMA.
+///
+/// The pin policy is asked between the two early answers and the split; it needs to read the
+/// page's counters, and once per page is enough for most.
+#[inline]
+pub const fn gate(flags: UnmapFlags, vma: VmFlags, page: PageFlags) -> Gate {
+    if flags.contains(UnmapFlags::MUNLOCK) && !vma.contains(VmFlags::LOCKED) {
+        return Gate::NotLocked;
+    }
+    if flags.contains(UnmapFlags::MIGRATION)
+        && page.contains(PageFlags::ZONE_DEVICE)
+        && !page.contains(PageFlags::DEVICE_PRIVATE)
+    {
+        return Gate::NotMigratable;
+    }
+    Gate::Walk(
+        match (
+            flags.contains(UnmapFlags::SPLIT_HUGE_PMD),
+            flags.contains(UnmapFlags::SPLIT_FREEZE),
+        ) {
+            (false, _) => Split::No,
+            (true, false) => Split::Plain,
+            (true, true) => Split::Freeze,
+        },
+    )
+}
+
+/// What is to be done with an entry before it is cleared.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Look {
+    /// The VMA is locked: stop, the page stays; if `mlock_page`, it becomes mlocked (compound pages
+    /// do not).
+    Mlocked {
+        /// Whether the page is to be mlocked.
+        mlock_page: bool,
+    },
+    /// MUNLOCK, and this entry says nothing: next entry.
+    NextEntry,
+    /// The entry cannot be: see there.
+    Wrong(Inconsistency),
+    /// Take it.
+    Take(Take),
+}
+
+/// How an entry is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Take {
+    /// What kind of entry it is.
+    pub kind: TakeKind,
+    /// First try to un-share the page table; if that succeeds, the walk is over.
+    pub unshare: bool,
+    /// Then test and clear young; if young, stop.
+    pub test_young: bool,
+    /// Then clear it, with this flush.
+    pub flush: FlushMode,
+}
+
+/// The kinds of entries that are taken in different ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TakeKind {
+    /// A base page's, or a hugetlb page's: [`replace`] says what comes in its place.
+    Base,
+    /// The PMD of a huge page under MIGRATION: a PMD migration entry comes in its place.
+    Pmd,
+    /// A device-private page's under MIGRATION: a read-only migration entry comes in its place.
+    DevicePrivate,
+}
+
+/// A state in which Linux halts. Nothing is touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Inconsistency {
+    /// A PMD where a PTE must be.
+    UnexpectedPmd,
+    /// A hugetlb page without RMAP_LOCKED.
+    HugetlbNotRmapLocked,
+    /// The walk returned an entry outside the range that secondary MMUs were told of.
+    EntryOutsideRange,
+}
+
+/// What is to be done with an entry, before it is cleared.
+#[inline]
+pub const fn look(flags: UnmapFlags, vma: VmFlags, page: PageFlags, entry: PteFlags) -> Look {
+    let pmd = entry.contains(PteFlags::PMD);
+    let migration = flags.contains(UnmapFlags::MIGRATION);
+    if pmd && migration {
+        return Look::Take(Take {
+            kind: TakeKind::Pmd,
+            unshare: false,
+            test_young: false,
+            flush: FlushMode::Now,
+        });
+    }
+    if !flags.contains(UnmapFlags::IGNORE_MLOCK) {
+        if vma.contains(VmFlags::LOCKED) {
+            return Look::Mlocked {
+                mlock_page: !page.is_compound(),
+            };
+        }
+        if flags.contains(UnmapFlags::MUNLOCK) {
+            return Look::NextEntry;
+        }
+    }
+    if pmd {
+        return Look::Wrong(Inconsistency::UnexpectedPmd);
+    }
+    let hugetlb = page.contains(PageFlags::HUGETLB);
+    if hugetlb && !flags.contains(UnmapFlags::RMAP_LOCKED) {
+        return Look::Wrong(Inconsistency::HugetlbNotRmapLocked);
+    }
+    if migration && page.contains(PageFlags::ZONE_DEVICE) {
+        return Look::Take(Take {
+            kind: TakeKind::DevicePrivate,
+            unshare: hugetlb,
+            test_young: false,
+            flush: FlushMode::NotNeeded,
+        });
+    }
+    Look::Take(Take {
+        kind: TakeKind::Base,
+        unshare: hugetlb,
+        test_young: !flags.contains(UnmapFlags::IGNORE_ACCESS),
+        flush: if flags.contains(UnmapFlags::BATCH_FLUSH) {
+            FlushMode::MayDefer
+        } else {
+            FlushMode::Now
+        },
+    })
+}
+
+/// What comes in the place of an entry that was cleared.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Replacement {
+    /// A poison entry.
+    Poison,
+    /// Nothing: the guest said that it does not use the content.
+    Unused,
+    /// A migration entry with these bits, if the architecture's hook agrees.
+    Migration(PteFlags),
+    /// A migration entry with these bits in place of a PMD.
+    PmdMigration(PteFlags),
+    /// A migration entry with these bits for a page that the CPU cannot address.
+    DevicePrivate(PteFlags),
+    /// The swap slot with these bits, if it can be duplicated and the architecture's hook agrees.
+    Swap(PteFlags),
+    /// Nothing: the page was freed lazily and is clean.
+    DiscardLazyfree,
+    /// The entry itself: the page was freed lazily, and then written to. Mark it swap-backed, stop.
+    KeepLazyfree,
+    /// The entry itself: an anonymous page is in the swap cache if and only if it is swap-backed,
+    /// and this one is not so. Stop.
+    InconsistentAnon,
+    /// Nothing: the file has the content.
+    File,
+}
+
+/// What comes in the place of a base page's entry that was cleared.
+///
+/// `page` has [`DIRTY`](PageFlags::DIRTY) if the cleared entry was dirty.
+#[inline]
+pub const fn replace(
+    flags: UnmapFlags,
+    vma: VmFlags,
+    page: PageFlags,
+    cleared: PteFlags,
+) -> Replacement {
+    if page.contains(PageFlags::HWPOISON) && !flags.contains(UnmapFlags::IGNORE_HWPOISON) {
+        return Replacement::Poison;
+    }
+    if cleared.contains(PteFlags::UNUSED) && !vma.contains(VmFlags::UFFD) {
+        return Replacement::Unused;
+    }
+    if flags.intersects(UnmapFlags::MIGRATION.union(UnmapFlags::SPLIT_FREEZE)) {
+        return Replacement::Migration(cleared.intersection(PteFlags::MIGRATION_CARRIES));
+    }
+    if !page.contains(PageFlags::ANON) {
+        return Replacement::File;
+    }
+    match (
+        page.contains(PageFlags::SWAP_BACKED),
+        page.contains(PageFlags::SWAP_CACHE),
+    ) {
+        (true, true) => Replacement::Swap(cleared.intersection(PteFlags::SWAP_CARRIES)),
+        (false, false) if page.contains(PageFlags::DIRTY) => Replacement::KeepLazyfree,
+        (false, false) => Replacement::DiscardLazyfree,
+        (true, false) | (false, true) => Replacement::InconsistentAnon,
+    }
+}
+
+/// What comes in the place of an entry of this kind that was cleared: [`replace`], or the migration
+/// entry that the kind calls for.
+#[inline]
+pub const fn replace_kind(
+    kind: TakeKind,
+    flags: UnmapFlags,
+    vma: VmFlags,
+    page: PageFlags,
+    cleared: PteFlags,
+) -> Replacement {
+    match kind {
+        TakeKind::Base => replace(flags, vma, page, cleared),
+        TakeKind::Pmd => {
+            Replacement::PmdMigration(cleared.intersection(PteFlags::MIGRATION_CARRIES))
+        }
+        TakeKind::DevicePrivate => {
+            Replacement::DevicePrivate(cleared.intersection(PteFlags::SWAP_CARRIES))
+        }
+    }
+}
+
+impl Replacement {
+    /// The entry to install, if the cleared one is not left empty.
+    #[must_use]
+    #[inline]
+    pub const fn entry(self) -> Option<NewEntry> {
+        match self {
+            Self::Poison => Some(NewEntry::Poison),
+            Self::Migration(bits) | Self::DevicePrivate(bits) => Some(NewEntry::Migration(bits)),
+            Self::PmdMigration(bits) => Some(NewEntry::PmdMigration(bits)),
+            Self::Swap(bits) => Some(NewEntry::Swap(bits)),
+            Self::Unused
+            | Self::DiscardLazyfree
+            | Self::File
+            | Self::KeepLazyfree
+            | Self::InconsistentAnon => None,
+        }
+    }
+
+    /// Whether a reference on the swap slot must be had first.
+    #[must_use]
+    #[inline]
+    pub const fn needs_slot(self) -> bool {
+        matches!(self, Self::Swap(_))
+    }
+
+    /// Whether the architecture's hook is asked first.
+    #[must_use]
+    #[inline]
+    pub const fn asks_arch(self) -> bool {
+        matches!(self, Self::Swap(_) | Self::Migration(_))
+    }
+
+    /// Whether secondary MMUs must drop the address while the page-table lock is held.
+    ///
+    /// Not for migration and poison entries: the end of the range's invalidation is soon enough for
+    /// an entry that keeps whoever touches it waiting, or kills it. Not for file pages: nothing new
+    /// can appear at the address before that end.
+    #[must_use]
+    #[inline]
+    pub const fn invalidates(self) -> bool {
+        matches!(self, Self::Unused | Self::Swap(_) | Self::DiscardLazyfree)
+    }
+
+    /// How the address space's counters change, for a page in this state.
+    #[inline]
+    pub const fn counters(self, page: PageFlags) -> CounterDelta {
+        let mut delta = CounterDelta::NONE;
+        match self {
+            Self::Poison if page.contains(PageFlags::HUGETLB) => delta.hugetlb = -1,
+            Self::Poison | Self::Unused | Self::DiscardLazyfree | Self::File => {
+                if page.contains(PageFlags::ANON) {
+                    delta.anon = -1;
+                } else if page.contains(PageFlags::SWAP_BACKED) {
+                    delta.shmem = -1;
+                } else {
+                    delta.file = -1;
+                }
+            }
+            Self::Swap(_) => {
+                delta.anon = -1;
+                delta.swap_ents = 1;
+            }
+            Self::Migration(_)
+            | Self::PmdMigration(_)
+            | Self::DevicePrivate(_)
+            | Self::KeepLazyfree
+            | Self::InconsistentAnon => {}
+        }
+        delta
+    }
+}

@@ -1,0 +1,24 @@
+//! The decisions against Linux 5.8's own: the vectors and their columns are described in
+//! `tests/data/README.md`. `PINFOLD_ORACLE_UNMAP=FILE` names another file of vectors.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+#[path = "oracle/rows.rs"]
+mod rows;
+#[path = "oracle/unmap.rs"]
+mod unmap_rows;
+
+#[test]
+fn unmap() {
+    let rows = rows::read("PINFOLD_ORACLE_UNMAP", "try_to_unmap_one.csv");
+    let mut tally = unmap_rows::Tally::default();
+    for row in &rows {
+        unmap_rows::compare(row, &mut tally);
+    }
+    println!(
+        "unmap: {} rows compared with Linux 5.8: {tally:?}",
+        rows.len()
+    );
+    assert_eq!(tally.compared, rows.len(), "every row is compared");
+}

@@ -1,0 +1,377 @@
+//! One row of `try_to_unmap_one.csv` against the crate's driver on the crate's machine.
+
+use crate::rows::Row;
+use pinfold::conformance::{Answers, EntryState, Machine, TestPage, Told};
+use pinfold::pin::{PinCount, PinKind};
+use pinfold::unmap::{Failure, UnmapError};
+use pinfold::{
+    CounterDelta, IgnorePins, PageFlags, PageLike, PinPolicy, PlainVma, PteFlags, SkipPinned,
+    UnmapFlags, UnmapRequest, VmFlags, Walked, try_to_unmap_one,
+};
+use std::cell::Cell;
+use std::convert::Infallible;
+
+/// How many rows were compared, and how many of them in which way.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) compared: usize,
+    pub(crate) to_the_letter: usize,
+    pub(crate) d1_warns: usize,
+    pub(crate) d2_leaks: usize,
+    pub(crate) d3_halts: usize,
+}
+
+const MAX_ENTRIES: usize = 8;
+const BASE: u64 = 0x20_0000;
+const EXACT: u32 = 0x200;
+const MLOCKED: u32 = 0x400;
+
+/// A page with the row's counts, which the vectors do not change.
+struct OraclePage {
+    flags: Cell<PageFlags>,
+    refs: i32,
+    pins: Option<PinCount>,
+}
+
+impl PageLike for OraclePage {
+    fn flags(&self) -> PageFlags {
+        self.flags.get()
+    }
+    fn ref_count(&self) -> i32 {
+        self.refs
+    }
+    fn map_count(&self) -> u32 {
+        1
+    }
+    fn exact_pins(&self) -> Option<PinCount> {
+        self.pins
+    }
+    fn base_pages(&self) -> u32 {
+        if self.flags().is_compound() { 512 } else { 1 }
+    }
+}
+
+impl TestPage for OraclePage {
+    fn add_flags(&self, flags: PageFlags) {
+        self.flags.set(self.flags.get() | flags);
+    }
+    fn remove_mapping(&self) {}
+    fn add_pin(&self, _: PinKind) {}
+}
+
+/// The row's page bits in this crate's flags; `EXACT` is not one of them.
+const PAGE_BITS: [(u32, PageFlags); 10] = [
+    (0x1, PageFlags::ANON),
+    (0x2, PageFlags::SWAP_BACKED),
+    (0x4, PageFlags::SWAP_CACHE),
+    (0x8, PageFlags::DIRTY),
+    (0x10, PageFlags::HWPOISON),
+    (0x20, PageFlags::HUGETLB),
+    (0x40, PageFlags::THP),
+    (0x80, PageFlags::ZONE_DEVICE),
+    (0x100, PageFlags::DEVICE_PRIVATE),
+    (MLOCKED, PageFlags::MLOCKED),
+];
+
+fn page_flags(bits: u32) -> PageFlags {
+    PAGE_BITS
+        .iter()
+        .filter(|(bit, _)| bits & bit != 0)
+        .map(|&(_, flag)| flag)
+        .collect()
+}
+
+/// What Linux's outputs say, or what they would be with the deviations D1 and D2.
+#[derive(Debug, PartialEq, Eq)]
+struct Outputs {
+    goes_on: bool,
+    entries: Vec<(EntryState, PteFlags)>,
+    page: PageFlags,
+    removed: u64,
+    counters: CounterDelta,
+    split: u32,
+    told: [u32; 7],
+    swap_frees: u32,
+}
+
+struct Inputs {
+    request: UnmapRequest,
+    vma: PlainVma,
+    page: OraclePage,
+    entries: Vec<PteFlags>,
+    answers: Answers,
+}
+
+pub(crate) fn compare(row: &Row, tally: &mut Tally) {
+    let inputs = inputs(row);
+    let mut machine: Machine<'_, _, MAX_ENTRIES> =
+        Machine::new(&inputs.page, BASE, &inputs.entries, inputs.answers);
+    let result = match row.inputs[0].as_str() {
+        "0" => run(
+            &inputs,
+            inputs.request.with_policy(IgnorePins),
+            &mut machine,
+        ),
+        "1" => run(
+            &inputs,
+            inputs.request.with_policy(SkipPinned),
+            &mut machine,
+        ),
+        other => panic!("`{other}` is neither patched nor not, in {}", row.place),
+    };
+    if row.outputs[0] == "bug" {
+        row.expect_columns(8, 1);
+        tally.d3_halts += 1;
+        expect_halt(row, result, &machine);
+    } else {
+        let walked = result.unwrap_or_else(|failure| panic!("{failure} in {}", row.place));
+        let taken = machine.told().removed.count_ones();
+        assert_eq!(walked.taken, taken, "entries taken, in {}", row.place);
+        let deferred = machine.told().deferred;
+        assert_eq!(
+            walked.flush.entries(),
+            deferred,
+            "flush debt, in {}",
+            row.place
+        );
+        let ours = ours(&inputs, walked.verdict.goes_on(), &machine);
+        let theirs = theirs(row, &inputs, tally);
+        assert_eq!(ours, theirs, "ours and Linux's, in {}", row.place);
+        walked.flush.ignore();
+    }
+    tally.compared += 1;
+}
+
+fn run<L: PinPolicy>(
+    inputs: &Inputs,
+    request: UnmapRequest<L>,
+    machine: &mut Machine<'_, OraclePage, MAX_ENTRIES>,
+) -> Result<Walked, Failure<Infallible>> {
+    try_to_unmap_one(&inputs.page, &inputs.vma, BASE, &request, machine)
+}
+
+fn inputs(row: &Row) -> Inputs {
+    assert_eq!(row.inputs.len(), 8, "input columns of {}", row.place);
+    let flags = UnmapFlags::try_from(row.hex(&row.inputs[1])).expect("TTU bits");
+    let page = row.hex(&row.inputs[3]);
+    assert_eq!(page & !0x3ff, 0, "page bits of {}", row.place);
+    let vma = row.hex(&row.inputs[2]);
+    assert_eq!(vma & !0x3, 0, "VMA bits of {}", row.place);
+    let env = row.hex(&row.inputs[6]);
+    assert_eq!(env & !0xf, 0, "environment bits of {}", row.place);
+    // Linux reads the exact count signed: not pinned from zero down.
+    let exact = row.dec::<i32>(&row.inputs[5]).max(0).unsigned_abs();
+    let mut vm_flags = VmFlags::empty();
+    vm_flags.set(VmFlags::LOCKED, vma & 1 != 0);
+    vm_flags.set(VmFlags::UFFD, vma & 2 != 0);
+    let entries: Vec<PteFlags> = match row.inputs[7].as_str() {
+        "-" => Vec::new(),
+        entries => entries
+            .split(':')
+            .map(|bits| PteFlags::from_bits(row.hex(bits)).expect("entry bits"))
+            .collect(),
+    };
+    assert!(
+        entries.len() <= MAX_ENTRIES,
+        "too many entries in {}",
+        row.place
+    );
+    Inputs {
+        request: UnmapRequest::new(flags).expect("checked"),
+        vma: PlainVma {
+            flags: vm_flags,
+            range: BASE - 0x1000..BASE + 0x100_0000,
+        },
+        page: OraclePage {
+            flags: Cell::new(page_flags(page)),
+            refs: row.dec(&row.inputs[4]),
+            pins: (page & EXACT != 0).then_some(PinCount {
+                total: exact,
+                longterm: None,
+            }),
+        },
+        entries,
+        answers: Answers {
+            unshares: env & 1 != 0,
+            arch_refuses: env & 2 != 0,
+            slot_refuses: env & 4 != 0,
+            defers: env & 8 != 0,
+            pin_at: None,
+        },
+    }
+}
+
+fn ours(inputs: &Inputs, goes_on: bool, machine: &Machine<'_, OraclePage, MAX_ENTRIES>) -> Outputs {
+    let told: &Told = machine.told();
+    Outputs {
+        goes_on,
+        entries: machine
+            .entries()
+            .iter()
+            .map(|slot| (slot.state, slot.flags))
+            .collect(),
+        page: inputs.page.flags(),
+        removed: told.removed,
+        counters: told.counters,
+        split: told.splits + 2 * told.freezes,
+        told: [
+            told.flushes,
+            told.deferred,
+            told.begins,
+            told.ends,
+            told.invalidates,
+            told.young_tests,
+            told.swap_dups,
+        ],
+        swap_frees: told.swap_frees,
+    }
+}
+
+fn theirs(row: &Row, inputs: &Inputs, tally: &mut Tally) -> Outputs {
+    row.expect_columns(8, 15);
+    let out = &row.outputs;
+    let entries = match out[2].as_str() {
+        "-" => Vec::new(),
+        ends => ends.split(':').map(|end| entry_end(row, end)).collect(),
+    };
+    assert_eq!(entries.len(), inputs.entries.len(), "ends of {}", row.place);
+    let counters: Vec<i32> = out[6].split(':').map(|n| row.dec(n)).collect();
+    let [anon, file, shmem, swap_ents, hugetlb] = counters[..] else {
+        panic!("five counters are expected in {}", row.place);
+    };
+    let page_bits = row.hex(&out[3]);
+    assert_eq!(
+        out[4], out[5],
+        "removed and dropped go together: {}",
+        row.place
+    );
+    let mut told = [0; 7];
+    for (count, column) in told.iter_mut().zip(&out[8..]) {
+        *count = row.dec(column);
+    }
+    let mut theirs = Outputs {
+        goes_on: row.dec::<u8>(&out[1]) != 0,
+        entries,
+        page: page_flags(page_bits),
+        removed: u64::from(row.hex(&out[4])),
+        counters: CounterDelta {
+            anon,
+            file,
+            shmem,
+            swap_ents,
+            hugetlb,
+        },
+        split: row.dec(&out[7]),
+        told,
+        swap_frees: 0,
+    };
+    stand_in_for_pmd(inputs, &mut theirs);
+    match out[0].as_str() {
+        "ok" => {
+            if refused_after_slot(inputs, &theirs) {
+                tally.d2_leaks += 1;
+                theirs.swap_frees = 1;
+            } else {
+                tally.to_the_letter += 1;
+            }
+        }
+        "warn" => {
+            tally.d1_warns += 1;
+            entry_is_not_lost(row, inputs, &mut theirs);
+        }
+        other => panic!("unknown verdict `{other}` in {}", row.place),
+    }
+    theirs
+}
+
+fn entry_end(row: &Row, end: &str) -> (EntryState, PteFlags) {
+    let (state, bits) = end
+        .split_once('.')
+        .unwrap_or_else(|| panic!("`{end}` in {}", row.place));
+    let state = match state {
+        "intact" => EntryState::Intact,
+        "cleared" => EntryState::Cleared,
+        "restored" => EntryState::Restored,
+        "swap" => EntryState::Swap,
+        "migration" => EntryState::Migration,
+        "hwpoison" => EntryState::Poison,
+        "pmd_migration" => EntryState::PmdMigration,
+        other => panic!("unknown end `{other}` in {}", row.place),
+    };
+    let bits = PteFlags::from_bits(row.hex(bits)).expect("entry bits");
+    (state, bits)
+}
+
+/// The recorder stood in for `set_pmd_migration_entry` as a whole and kept neither the dirty bit
+/// nor those that the entry carries; in Linux, and here, they are kept.
+fn stand_in_for_pmd(inputs: &Inputs, theirs: &mut Outputs) {
+    for (&before, (state, bits)) in inputs.entries.iter().zip(&mut theirs.entries) {
+        if *state == EntryState::PmdMigration {
+            *bits = before & PteFlags::MIGRATION_CARRIES;
+            theirs.page.set(
+                PageFlags::DIRTY,
+                theirs.page.contains(PageFlags::DIRTY) || before.contains(PteFlags::DIRTY),
+            );
+        }
+    }
+}
+
+/// D2: the slot was duplicated, then the architecture's hook failed, and Linux kept the reference.
+fn refused_after_slot(inputs: &Inputs, theirs: &Outputs) -> bool {
+    let swap_entries = theirs
+        .entries
+        .iter()
+        .filter(|(state, _)| *state == EntryState::Swap);
+    let duplicated = theirs.told[6] as usize;
+    inputs.answers.arch_refuses && duplicated > swap_entries.count()
+}
+
+/// D1: Linux cleared the entry of an inconsistent anonymous page and lost it. Here it is intact, so
+/// there is no flush, no invalidation, and no dirty bit to move.
+fn entry_is_not_lost(row: &Row, inputs: &Inputs, theirs: &mut Outputs) {
+    let lost = theirs
+        .entries
+        .iter()
+        .rposition(|(state, _)| *state != EntryState::Intact)
+        .unwrap_or_else(|| panic!("no entry was lost in {}", row.place));
+    assert_eq!(theirs.entries[lost].0, EntryState::Cleared, "{}", row.place);
+    assert_eq!(theirs.removed >> lost & 1, 0, "{}", row.place);
+    let mut bits = inputs.entries[lost];
+    if theirs.split != 0 {
+        bits.remove(PteFlags::PMD);
+    }
+    theirs.entries[lost] = (EntryState::Intact, bits);
+    let deferred =
+        inputs.answers.defers && inputs.request.flags().contains(UnmapFlags::BATCH_FLUSH);
+    theirs.told[usize::from(deferred)] -= 1;
+    theirs.told[4] -= 1;
+    let dirtied = inputs.entries[..lost]
+        .iter()
+        .any(|bits| bits.contains(PteFlags::DIRTY));
+    let was_dirty = page_flags(row.hex(&row.inputs[3])).contains(PageFlags::DIRTY);
+    theirs.page.set(PageFlags::DIRTY, was_dirty || dirtied);
+}
+
+/// D3: Linux halts; here it is an error, every entry is either in place or taken for good, and the
+/// secondary MMUs are told the end.
+fn expect_halt(
+    row: &Row,
+    result: Result<Walked, Failure<Infallible>>,
+    machine: &Machine<'_, OraclePage, MAX_ENTRIES>,
+) {
+    let failure = result.expect_err(&row.place);
+    assert!(
+        matches!(failure.error, UnmapError::Inconsistent { .. }),
+        "{failure} in {}",
+        row.place
+    );
+    assert!(failure.owed.is_none(), "{}", row.place);
+    let told = machine.told();
+    for (at, slot) in machine.entries().iter().enumerate() {
+        let taken = told.removed >> at & 1 == 1;
+        assert_eq!(slot.state == EntryState::Intact, !taken, "{}", row.place);
+    }
+    assert_eq!((told.begins, told.ends), (1, 1), "{}", row.place);
+    assert_eq!(told.swap_frees, 0, "{}", row.place);
+    failure.flush.ignore();
+}
