@@ -128,7 +128,7 @@ bitflags! {
         const KSM = 1 << 10;
         /// The page lock is held.
         const LOCKED = 1 << 11;
-        /// Not to be reclaimed at all.
+        /// Not to be reclaimed at all: a locked VMA or its file says so (`page_evictable`).
         const UNEVICTABLE = 1 << 12;
         /// Being written to its backing store.
         const WRITEBACK = 1 << 13;

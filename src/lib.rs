@@ -6,6 +6,7 @@ mod flags;
 mod page;
 pub mod pin;
 mod policy;
+pub mod reclaim;
 mod rmap;
 mod sync;
 pub mod unmap;
