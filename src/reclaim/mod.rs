@@ -1,15 +1,23 @@
 //! The LRU level: the fate of one isolated page, what happens to pinned ones, and the loop.
 
+mod active;
 pub mod decide;
 mod fate;
+mod futility;
+mod lists;
 mod ops;
 mod park;
+mod scan;
 mod stats;
 
+pub use active::{Refill, age_page, refill};
 pub use decide::{Referenced, References, ScanFlags};
 pub use fate::shrink_page;
+pub use futility::{Futile, Futility};
+pub use lists::{Lists, Lru, Release, Unparked, Watermark, reclaimable_pages, unpark};
 pub use ops::{PageOps, PageOut, Removal};
 pub use park::{OnPin, OnScan, ParkEagerly, ParkLazily, ParkLongterm, ParkPolicy, Rotate};
+pub use scan::{LruScan, Progress, SWAP_CLUSTER_MAX};
 pub use stats::Stats;
 
 use crate::flags::{UnknownFlags, UnmapFlags};

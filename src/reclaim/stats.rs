@@ -1,6 +1,8 @@
 //! What a scan did, counted by reason, conserved and mergeable.
 
+use super::active::Refill;
 use super::{ActivateReason, Fate, KeepReason};
+use crate::pin::Pins;
 
 /// What a scan did, in base pages unless it says "events".
 ///
@@ -50,6 +52,15 @@ pub struct Stats {
     pub lazyfree_fail: u64,
     /// Written out (`nr_pageout`).
     pub pageout: u64,
+    /// Looked at on active lists (`PGREFILL`): `refilled == deactivated + rotated +
+    /// active_parked`. They do not count as scanned.
+    pub refilled: u64,
+    /// Moved from an active list to an inactive one (`PGDEACTIVATE`).
+    pub deactivated: u64,
+    /// Put back on their active list.
+    pub rotated: u64,
+    /// Taken off an active list because of their pins.
+    pub active_parked: u64,
     by_keep: [u64; KeepReason::COUNT],
     by_activate: [u64; ActivateReason::COUNT],
 }
@@ -83,8 +94,10 @@ impl Stats {
             self.parked,
             self.raced,
         ];
+        let aged = [self.deactivated, self.rotated, self.active_parked];
         let busy = self.kept_for(KeepReason::LockBusy);
-        sum(&ends).saturating_add(self.rescanned) == self.scanned
+        sum(&aged) == self.refilled
+            && sum(&ends).saturating_add(self.rescanned) == self.scanned
             && sum(&self.by_keep) == self.kept.saturating_add(busy)
             && busy == self.lock_busy
             && sum(&self.by_activate) == self.activated
@@ -104,7 +117,7 @@ impl Stats {
         }
     }
 
-    fn each_mut(&mut self) -> [&mut u64; 19] {
+    fn each_mut(&mut self) -> [&mut u64; 23] {
         [
             &mut self.scanned,
             &mut self.rescanned,
@@ -125,6 +138,10 @@ impl Stats {
             &mut self.unmap_fail,
             &mut self.lazyfree_fail,
             &mut self.pageout,
+            &mut self.refilled,
+            &mut self.deactivated,
+            &mut self.rotated,
+            &mut self.active_parked,
         ]
     }
 
@@ -185,6 +202,22 @@ impl Stats {
             &mut self.activate_anon
         };
         add(counter, widen(pages));
+    }
+
+    pub(super) const fn refill(&mut self, refill: Refill, pages: u32) {
+        let counter = match refill {
+            Refill::Deactivate => &mut self.deactivated,
+            Refill::Rotate => &mut self.rotated,
+            Refill::Park => &mut self.active_parked,
+        };
+        add(counter, widen(pages));
+        add(&mut self.refilled, widen(pages));
+    }
+
+    /// A page whose fate was to be parked was not: its last pin went meanwhile.
+    pub(super) fn not_parked(&mut self, pins: Pins, pages: u32) {
+        self.parked = self.parked.saturating_sub(widen(pages));
+        self.count(Fate::Kept(KeepReason::Pinned(pins)), pages, true);
     }
 
     /// Counts a page's end.
