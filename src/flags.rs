@@ -192,8 +192,7 @@ bitflags! {
 
 impl PteFlags {
     /// The bits that a migration entry keeps.
-    pub const MIGRATION_CARRIES: Self =
-        Self::WRITABLE.union(Self::SOFT_DIRTY).union(Self::UFFD_WP);
+    pub const MIGRATION_CARRIES: Self = Self::WRITABLE.union(Self::SOFT_DIRTY).union(Self::UFFD_WP);
     /// The bits that a swap entry, and the migration entry of a device-private page, keep.
     pub const SWAP_CARRIES: Self = Self::SOFT_DIRTY.union(Self::UFFD_WP);
 }
