@@ -5,6 +5,12 @@
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 #![allow(clippy::cast_possible_truncation)]
 
+#[path = "conformance/faults.rs"]
+mod faults;
 mod pages;
+#[path = "conformance/properties.rs"]
+mod properties;
+#[path = "conformance/strategy.rs"]
+mod strategy;
 #[path = "conformance/suite.rs"]
 mod suite;
