@@ -17,7 +17,7 @@ bitflags! {
     /// The set is complete on purpose: a bit that it does not name is refused with [`UnknownFlags`]
     /// when an [`UnmapRequest`](crate::UnmapRequest) is made, because a flag that is silently
     /// dropped is a wrong unmap.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
     pub struct UnmapFlags: u32 {
         /// Install migration entries: the page is being moved.
         const MIGRATION = 0x1;
@@ -101,7 +101,7 @@ bitflags! {
     ///
     /// Whether a page is mapped is not a flag here: it is
     /// [`map_count`](crate::PageLike::map_count)` > 0`.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
     pub struct PageFlags: u32 {
         /// Anonymous memory: no file behind it.
         const ANON = 1 << 0;
@@ -128,7 +128,7 @@ bitflags! {
         const KSM = 1 << 10;
         /// The page lock is held.
         const LOCKED = 1 << 11;
-        /// Not to be reclaimed at all.
+        /// Not to be reclaimed at all: a locked VMA or its file says so (`page_evictable`).
         const UNEVICTABLE = 1 << 12;
         /// Being written to its backing store.
         const WRITEBACK = 1 << 13;
@@ -155,7 +155,7 @@ impl PageFlags {
 
 bitflags! {
     /// The state of one VMA.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
     pub struct VmFlags: u32 {
         /// Locked in memory (`VM_LOCKED`).
         const LOCKED = 1 << 0;
@@ -171,7 +171,7 @@ bitflags! {
 
 bitflags! {
     /// The state of one page-table entry.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
     pub struct PteFlags: u32 {
         /// Used since the bit was last cleared.
         const YOUNG = 1 << 0;

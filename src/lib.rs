@@ -7,6 +7,7 @@ pub mod invariants;
 mod page;
 pub mod pin;
 mod policy;
+pub mod reclaim;
 mod rmap;
 mod sync;
 pub mod unmap;
@@ -18,7 +19,7 @@ pub use policy::{
     Context, IgnorePins, Operation, PinPolicy, PinVerdict, Requester, SkipLongterm,
     SkipOpportunistic, SkipPinned,
 };
-pub use rmap::{InVma, Outcome, Reason, Rmap, Unmapped, try_to_unmap};
+pub use rmap::{InVma, NextVma, Outcome, Reason, Rmap, Unmapped, try_to_unmap};
 pub use unmap::{
     Bookkeeping, Cleared, CounterDelta, Entry, Failure, FlushDebt, FlushMode, Hook, NewEntry,
     PageTables, UnmapRequest, Verdict, Walked, try_to_unmap_one,

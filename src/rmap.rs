@@ -15,7 +15,7 @@ use core::fmt;
 ///
 /// # Contract
 ///
-/// The reverse-map lock is held from the first call to the last (with RMAP_LOCKED: by the caller).
+/// The reverse-map lock is held from the first call to the last (with `RMAP_LOCKED`: by the caller).
 pub trait Rmap {
     /// A VMA; a reference to one will do.
     type Vma: Vma;
@@ -31,8 +31,12 @@ pub trait Rmap {
     /// # Errors
     ///
     /// The embedder's own.
-    fn next_vma(&mut self) -> Result<Option<InVma<Self::Vma, Self::Walk<'_>>>, Self::Error>;
+    fn next_vma(&mut self) -> NextVma<'_, Self>;
 }
+
+/// What [`Rmap::next_vma`] returns.
+pub type NextVma<'a, R> =
+    Result<Option<InVma<<R as Rmap>::Vma, <R as Rmap>::Walk<'a>>>, <R as Rmap>::Error>;
 
 /// A VMA in which a page may be mapped.
 #[derive(Debug)]

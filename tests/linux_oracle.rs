@@ -1,11 +1,14 @@
 //! The decisions against Linux 5.8's own: the vectors and their columns are described in
-//! `tests/data/README.md`. `PINFOLD_ORACLE_UNMAP=FILE` names another file of vectors.
+//! `tests/data/README.md`. `PINFOLD_ORACLE_UNMAP=FILE` and `PINFOLD_ORACLE_SHRINK=FILE` name other
+//! files of vectors.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 #[path = "oracle/rows.rs"]
 mod rows;
+#[path = "oracle/shrink.rs"]
+mod shrink_rows;
 #[path = "oracle/unmap.rs"]
 mod unmap_rows;
 
@@ -21,4 +24,13 @@ fn unmap() {
         rows.len()
     );
     assert_eq!(tally.compared, rows.len(), "every row is compared");
+}
+
+#[test]
+fn shrink() {
+    let rows = rows::read("PINFOLD_ORACLE_SHRINK", "shrink_page_list.csv");
+    for row in &rows {
+        shrink_rows::compare(row);
+    }
+    println!("shrink: {} rows compared with Linux 5.8", rows.len());
 }

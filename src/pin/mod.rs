@@ -92,6 +92,15 @@ impl Pins {
         !matches!(self, Self::None)
     }
 
+    /// How many long-term pins are held, where that is known.
+    #[must_use]
+    pub const fn longterm(self) -> Option<u32> {
+        match self {
+            Self::None => Some(0),
+            Self::Maybe { longterm, .. } | Self::Exactly(PinCount { longterm, .. }) => longterm,
+        }
+    }
+
     /// Whether a long-term pin may be held; `false` is certain.
     ///
     /// Where long-term pins are not counted apart, any pin may be one.

@@ -48,9 +48,9 @@ pub enum Operation {
 impl Operation {
     /// The operation that a caller of `try_to_unmap` has in mind.
     ///
-    /// In this order: MUNLOCK is bookkeeping. A poisoned page is handled as such whatever else is
+    /// In this order: `MUNLOCK` is bookkeeping. A poisoned page is handled as such whatever else is
     /// asked, since every further read of it is an error. MIGRATION is demotion if it is
-    /// OPPORTUNISTIC, else migration. SPLIT_FREEZE is a split (SPLIT_HUGE_PMD alone is not:
+    /// OPPORTUNISTIC, else migration. `SPLIT_FREEZE` is a split (`SPLIT_HUGE_PMD` alone is not:
     /// reclaim passes it for every huge page). What is left is reclaim, unless the caller ignores
     /// locked VMAs and does not say OPPORTUNISTIC: who overrides `mlock` insists, who gives up for
     /// it gives up for a pin too. Linux 5.8's reclaim never ignores `mlock`, so a port of it needs

@@ -110,7 +110,7 @@ pub enum TakeKind {
 pub enum Inconsistency {
     /// A PMD where a PTE must be.
     UnexpectedPmd,
-    /// A hugetlb page without RMAP_LOCKED.
+    /// A hugetlb page without `RMAP_LOCKED`.
     HugetlbNotRmapLocked,
     /// The walk returned an entry outside the range that secondary MMUs were told of.
     EntryOutsideRange,
@@ -293,6 +293,7 @@ impl Replacement {
 
     /// How the address space's counters change, for a page in this state.
     #[inline]
+    #[must_use]
     pub const fn counters(self, page: PageFlags) -> CounterDelta {
         let mut delta = CounterDelta::NONE;
         match self {

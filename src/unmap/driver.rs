@@ -475,7 +475,8 @@ where
         result = result.and(self.restore(entry, bits));
         if done.slot {
             if let Err(source) = self.walk.swap_free(entry) {
-                self.owed.slot = Some(*entry);
+                self.owed.entry = *entry;
+                self.owed.slot = true;
                 result = result.and(Err(at(entry, Callback::SwapFree)(source)));
             }
         }
@@ -486,7 +487,8 @@ where
         self.walk
             .install(entry, NewEntry::Restored(bits))
             .map_err(|source| {
-                self.owed.entry = Some((*entry, bits));
+                self.owed.entry = *entry;
+                self.owed.restore = Some(bits);
                 at(entry, Callback::Restore)(source)
             })
     }

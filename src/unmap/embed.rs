@@ -5,7 +5,7 @@ use crate::flags::PteFlags;
 use core::ops::Range;
 
 /// One page-table entry that the walk found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Entry {
     /// The address in bytes that it maps.
     pub address: u64,

@@ -41,6 +41,16 @@ impl UnmapRequest {
 }
 
 impl<L> UnmapRequest<L> {
+    /// A request with flags that are known.
+    #[inline]
+    pub(crate) const fn of(flags: UnmapFlags, policy: L, context: Context) -> Self {
+        Self {
+            flags,
+            policy,
+            context,
+        }
+    }
+
     /// The same request under another policy.
     #[must_use]
     pub fn with_policy<M: PinPolicy>(self, policy: M) -> UnmapRequest<M> {

@@ -248,8 +248,9 @@ pub enum Callback {
 #[must_use = "entries, swap slots or counters are lost unless this is settled"]
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Owed {
-    pub(super) entry: Option<(Entry, PteFlags)>,
-    pub(super) slot: Option<Entry>,
+    pub(super) entry: Entry,
+    pub(super) restore: Option<PteFlags>,
+    pub(super) slot: bool,
     pub(super) counters: CounterDelta,
     pub(super) range: Range<u64>,
     pub(super) invalidate: bool,
@@ -260,8 +261,8 @@ impl Owed {
     /// Whether nothing is owed.
     #[must_use]
     pub fn is_none(&self) -> bool {
-        self.entry.is_none()
-            && self.slot.is_none()
+        self.restore.is_none()
+            && !self.slot
             && self.counters == CounterDelta::NONE
             && !self.invalidate
             && !self.invalidate_end
@@ -270,16 +271,20 @@ impl Owed {
     /// The entry that was cleared and must be put back, with its bits.
     #[must_use]
     pub const fn entry(&self) -> Option<(Entry, PteFlags)> {
-        self.entry
+        match self.restore {
+            Some(bits) => Some((self.entry, bits)),
+            None => None,
+        }
     }
 
     /// The entry whose swap slot has one reference too many.
     #[must_use]
     pub const fn swap_slot(&self) -> Option<Entry> {
-        self.slot
+        if self.slot { Some(self.entry) } else { None }
     }
 
     /// The counter change that must still be made.
+    #[must_use]
     pub const fn counters(&self) -> CounterDelta {
         self.counters
     }
@@ -309,13 +314,13 @@ impl Owed {
             walk.count(self.counters)?;
             self.counters = CounterDelta::NONE;
         }
-        if let Some((entry, bits)) = self.entry {
-            walk.install(&entry, NewEntry::Restored(bits))?;
-            self.entry = None;
+        if let Some(bits) = self.restore {
+            walk.install(&self.entry, NewEntry::Restored(bits))?;
+            self.restore = None;
         }
-        if let Some(entry) = self.slot {
-            walk.swap_free(&entry)?;
-            self.slot = None;
+        if self.slot {
+            walk.swap_free(&self.entry)?;
+            self.slot = false;
         }
         if self.invalidate {
             walk.invalidate(self.range.clone())?;

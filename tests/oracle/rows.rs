@@ -1,6 +1,6 @@
 //! Reading a file of oracle vectors, strictly.
 
-use std::fmt::Debug;
+use core::fmt::Debug;
 use std::path::PathBuf;
 
 /// One row: its place, the columns before the bar and those behind it.
@@ -57,7 +57,7 @@ impl Row {
     }
 
     /// A decimal column.
-    pub(crate) fn dec<T: std::str::FromStr<Err: Debug>>(&self, column: &str) -> T {
+    pub(crate) fn dec<T: core::str::FromStr<Err: Debug>>(&self, column: &str) -> T {
         self.parsed(column.parse(), column)
     }
 

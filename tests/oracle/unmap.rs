@@ -1,6 +1,8 @@
 //! One row of `try_to_unmap_one.csv` against the crate's driver on the crate's machine.
 
 use crate::rows::Row;
+use core::cell::Cell;
+use core::convert::Infallible;
 use pinfold::conformance::{Answers, EntryState, Machine, TestPage, Told};
 use pinfold::pin::{PinCount, PinKind};
 use pinfold::unmap::{Failure, UnmapError};
@@ -8,8 +10,6 @@ use pinfold::{
     CounterDelta, IgnorePins, PageFlags, PageLike, PinPolicy, PlainVma, PteFlags, SkipPinned,
     UnmapFlags, UnmapRequest, VmFlags, Walked, try_to_unmap_one,
 };
-use std::cell::Cell;
-use std::convert::Infallible;
 
 /// How many rows were compared, and how many of them in which way.
 #[derive(Debug, Default)]

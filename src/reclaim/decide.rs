@@ -1,0 +1,286 @@
+//! The decisions about one isolated page: state in, a named answer out, nothing touched.
+//!
+//! Facts from `shrink_page_list` and `page_check_references` in `mm/vmscan.c`, Linux 5.8, in the
+//! order in which the [driver](super::shrink_page) asks them.
+
+use crate::flags::{PageFlags, UnmapFlags, VmFlags};
+use bitflags::bitflags;
+
+bitflags! {
+    /// What a scan may do, and what its node is like.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+    pub struct ScanFlags: u32 {
+        /// Mapped pages may be unmapped (`may_unmap`).
+        const MAY_UNMAP = 1 << 0;
+        /// Dirty pages may be written out (`may_writepage`).
+        const MAY_WRITE = 1 << 1;
+        /// I/O may be started (`__GFP_IO`).
+        const IO = 1 << 2;
+        /// The filesystem may be entered (`__GFP_FS`).
+        const FS = 1 << 3;
+        /// The background reclaimer scans (`current_is_kswapd`).
+        const BACKGROUND = 1 << 4;
+        /// Dirty throttling works for this scan, so it need not wait for writeback itself
+        /// (`writeback_throttling_sane`).
+        const SANE_THROTTLING = 1 << 5;
+        /// References are not asked about.
+        const IGNORE_REFERENCES = 1 << 6;
+        /// The node has too many pages under writeback (`PGDAT_WRITEBACK`).
+        const NODE_WRITEBACK = 1 << 7;
+        /// The node is full of dirty pages (`PGDAT_DIRTY`).
+        const NODE_DIRTY = 1 << 8;
+        /// Pins are first asked about when the page is being unmapped, as with the 2020 patch, and
+        /// not at the front.
+        const NO_PIN_HINT = 1 << 16;
+    }
+}
+
+/// How a page was used of late (`page_referenced`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Referenced {
+    /// Page-table entries that were found young, and no longer are.
+    pub entries: u32,
+    /// The flags of the VMAs that map it.
+    pub vma: VmFlags,
+}
+
+/// What a page's references say.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum References {
+    /// Nothing against reclaim.
+    Reclaim,
+    /// Reclaim it if it is clean.
+    ReclaimClean,
+    /// Keep it on its list, once.
+    Keep,
+    /// It is in use: activate it.
+    Activate,
+}
+
+/// What the references say about a page that had the flags `page` before the referenced mark was
+/// taken off, and whether the mark is to be set again.
+#[inline]
+pub const fn references(page: PageFlags, found: Referenced) -> (References, bool) {
+    if found.vma.contains(VmFlags::LOCKED) {
+        return (References::Reclaim, false);
+    }
+    let marked = page.contains(PageFlags::REFERENCED);
+    let swap_backed = page.contains(PageFlags::SWAP_BACKED);
+    if found.entries == 0 {
+        return if marked && !swap_backed {
+            (References::ReclaimClean, false)
+        } else {
+            (References::Reclaim, false)
+        };
+    }
+    if swap_backed {
+        return (References::Activate, false);
+    }
+    if marked || found.entries > 1 || found.vma.contains(VmFlags::EXEC) {
+        (References::Activate, true)
+    } else {
+        (References::Keep, true)
+    }
+}
+
+/// Whether the page is ruled out before anything else is asked.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Entrance {
+    /// It may not be reclaimed at all: activate.
+    Unevictable,
+    /// It is mapped, and may not be unmapped: keep.
+    Mapped,
+    /// Go on.
+    Open,
+}
+
+/// Whether the page is ruled out before anything else is asked.
+#[inline]
+pub const fn entrance(page: PageFlags, mapped: bool, scan: ScanFlags) -> Entrance {
+    if page.contains(PageFlags::UNEVICTABLE) {
+        Entrance::Unevictable
+    } else if mapped && !scan.contains(ScanFlags::MAY_UNMAP) {
+        Entrance::Mapped
+    } else {
+        Entrance::Open
+    }
+}
+
+/// Whether the filesystem may be entered for the page: swap needs no filesystem.
+#[must_use]
+#[inline]
+pub const fn may_enter_fs(page: PageFlags, scan: ScanFlags) -> bool {
+    scan.contains(ScanFlags::FS)
+        || (page.contains(PageFlags::SWAP_CACHE) && scan.contains(ScanFlags::IO))
+}
+
+/// Whether the page counts as dirty and as under writeback in the statistics: file pages alone do.
+#[must_use]
+#[inline]
+pub const fn counts_as(page: PageFlags) -> (bool, bool) {
+    if page.intersects(PageFlags::ANON.union(PageFlags::SWAP_BACKED)) {
+        return (false, false);
+    }
+    (
+        page.contains(PageFlags::DIRTY),
+        page.contains(PageFlags::WRITEBACK),
+    )
+}
+
+/// What to do with a page under writeback.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UnderWriteback {
+    /// It came round again before its writeback ended: count it, activate.
+    Immediate,
+    /// Mark it for reclaim when its writeback ends, activate.
+    Mark,
+    /// Wait for its writeback, then try the page again.
+    Wait,
+}
+
+/// What to do with a page under writeback.
+#[inline]
+pub const fn under_writeback(
+    page: PageFlags,
+    scan: ScanFlags,
+    may_enter_fs: bool,
+) -> UnderWriteback {
+    let marked = page.contains(PageFlags::RECLAIM);
+    if marked && scan.contains(ScanFlags::BACKGROUND.union(ScanFlags::NODE_WRITEBACK)) {
+        UnderWriteback::Immediate
+    } else if scan.contains(ScanFlags::SANE_THROTTLING) || !marked || !may_enter_fs {
+        UnderWriteback::Mark
+    } else {
+        UnderWriteback::Wait
+    }
+}
+
+/// What a page needs before it can leave memory.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Backing {
+    /// Nothing: it has its backing store.
+    Has,
+    /// A slot in swap.
+    NeedsSwap,
+    /// A slot in swap, which may not be had without I/O: keep.
+    NoIo,
+    /// It must be split.
+    NeedsSplit,
+}
+
+/// What a page needs before it can leave memory.
+#[inline]
+pub const fn backing(page: PageFlags, scan: ScanFlags) -> Backing {
+    if page.contains(PageFlags::ANON.union(PageFlags::SWAP_BACKED)) {
+        if page.contains(PageFlags::SWAP_CACHE) {
+            Backing::Has
+        } else if scan.contains(ScanFlags::IO) {
+            Backing::NeedsSwap
+        } else {
+            Backing::NoIo
+        }
+    } else if page.contains(PageFlags::THP) {
+        Backing::NeedsSplit
+    } else {
+        Backing::Has
+    }
+}
+
+/// The flags with which reclaim unmaps a page.
+#[must_use]
+#[inline]
+pub const fn unmap_flags(page: PageFlags, extra: UnmapFlags) -> UnmapFlags {
+    let flags = extra.union(UnmapFlags::BATCH_FLUSH);
+    if page.contains(PageFlags::THP) {
+        flags.union(UnmapFlags::SPLIT_HUGE_PMD)
+    } else {
+        flags
+    }
+}
+
+/// What to do with a page, as far as it is dirty.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dirty {
+    /// It is clean: go on.
+    Clean,
+    /// Leave it to the flusher: mark it for reclaim when it is written, activate.
+    LeaveToFlusher,
+    /// It was to be reclaimed only if clean, or may not be written by this scan: keep.
+    Keep,
+    /// Write it out.
+    WriteOut,
+}
+
+/// What to do with a page, as far as it is dirty.
+#[inline]
+pub const fn dirty(
+    page: PageFlags,
+    references: References,
+    scan: ScanFlags,
+    may_enter_fs: bool,
+) -> Dirty {
+    if !page.contains(PageFlags::DIRTY) {
+        return Dirty::Clean;
+    }
+    let overrun = scan.contains(ScanFlags::BACKGROUND.union(ScanFlags::NODE_DIRTY))
+        && page.contains(PageFlags::RECLAIM);
+    if !page.contains(PageFlags::SWAP_BACKED) && !overrun {
+        Dirty::LeaveToFlusher
+    } else if matches!(references, References::ReclaimClean)
+        || !may_enter_fs
+        || !scan.contains(ScanFlags::MAY_WRITE)
+    {
+        Dirty::Keep
+    } else {
+        Dirty::WriteOut
+    }
+}
+
+/// Whether the page is in the page cache or the swap cache.
+#[must_use]
+#[inline]
+pub const fn has_mapping(page: PageFlags) -> bool {
+    page.intersects(PageFlags::PAGE_CACHE.union(PageFlags::SWAP_CACHE))
+}
+
+/// How a page that nothing maps leaves memory.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Leave {
+    /// It was freed lazily: its content is dropped.
+    Lazyfree,
+    /// Out of its cache.
+    FromCache,
+    /// It is in no cache, so nothing says how: keep.
+    NoMapping,
+}
+
+/// How a page that nothing maps leaves memory.
+#[inline]
+pub const fn leave(page: PageFlags) -> Leave {
+    if page.contains(PageFlags::ANON) && !page.contains(PageFlags::SWAP_BACKED) {
+        Leave::Lazyfree
+    } else if has_mapping(page) {
+        Leave::FromCache
+    } else {
+        Leave::NoMapping
+    }
+}
+
+/// Whether the swap slot of a page that is being activated is to be given back.
+#[must_use]
+#[inline]
+pub const fn frees_swap(page: PageFlags, swap_full: bool) -> bool {
+    page.contains(PageFlags::SWAP_CACHE) && (swap_full || page.contains(PageFlags::MLOCKED))
+}

@@ -1,0 +1,205 @@
+//! The lists of pages that a scan goes through. The embedder owns them.
+
+use super::ops::PageOps;
+use crate::flags::PageFlags;
+use crate::page::PageLike;
+use crate::pin::Pins;
+
+/// The lists of pages that reclaim scans (`enum lru_list`, `include/linux/mmzone.h`, 5.8).
+///
+/// Complete on purpose: embedders match on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lru {
+    /// Anonymous pages and shared memory, not used of late.
+    InactiveAnon,
+    /// Anonymous pages and shared memory, in use.
+    ActiveAnon,
+    /// File pages, not used of late.
+    InactiveFile,
+    /// File pages, in use.
+    ActiveFile,
+}
+
+impl Lru {
+    /// All lists, in the order in which a pass goes through them.
+    pub const ALL: [Self; 4] = [
+        Self::InactiveAnon,
+        Self::ActiveAnon,
+        Self::InactiveFile,
+        Self::ActiveFile,
+    ];
+
+    /// The list for a page in this state (`page_lru`, without the unevictable list).
+    #[must_use]
+    pub const fn of(page: PageFlags) -> Self {
+        let active = page.contains(PageFlags::ACTIVE);
+        match (page.contains(PageFlags::SWAP_BACKED), active) {
+            (true, false) => Self::InactiveAnon,
+            (true, true) => Self::ActiveAnon,
+            (false, false) => Self::InactiveFile,
+            (false, true) => Self::ActiveFile,
+        }
+    }
+
+    /// Whether pages on it are in use.
+    #[must_use]
+    pub const fn is_active(self) -> bool {
+        matches!(self, Self::ActiveAnon | Self::ActiveFile)
+    }
+
+    /// Whether file pages are on it.
+    #[must_use]
+    pub const fn is_file(self) -> bool {
+        matches!(self, Self::InactiveFile | Self::ActiveFile)
+    }
+
+    pub(super) const fn index(self) -> usize {
+        match self {
+            Self::InactiveAnon => 0,
+            Self::ActiveAnon => 1,
+            Self::InactiveFile => 2,
+            Self::ActiveFile => 3,
+        }
+    }
+}
+
+/// The embedder's lists: intrusive, a vector, anything that has an old end and a young one.
+///
+/// # Contract
+///
+/// - A page is on one list, or parked, or in the hands of a scan, or nowhere.
+/// - Putting a page somewhere cannot fail: it would be lost.
+/// - The lists may change between two calls; a scan takes what it finds.
+pub trait Lists: PageOps {
+    /// Takes the oldest page off a list.
+    fn take(&mut self, list: Lru) -> Option<Self::Page>;
+
+    /// Puts a page on a list, at the young end.
+    fn put(&mut self, list: Lru, page: Self::Page);
+
+    /// How many base pages are on a list. Parked pages are on none.
+    fn pages(&self, list: Lru) -> u64;
+
+    /// Gives a page back to the allocator; its reference count is frozen.
+    fn free(&mut self, page: Self::Page, release: Release);
+
+    /// Parks a page with these pins, or hands it back if it cannot be parked: its last pin went
+    /// meanwhile ([`PinWord::park`](crate::pin::PinWord::park) tells), or there is no parking,
+    /// which is the default.
+    ///
+    /// # Errors
+    ///
+    /// The page; it stays on its list.
+    fn park(&mut self, page: Self::Page, pins: Pins) -> Result<(), Self::Page> {
+        let _ = pins;
+        Err(page)
+    }
+
+    /// Takes the page that was parked longest.
+    fn take_parked(&mut self) -> Option<Self::Page> {
+        None
+    }
+
+    /// How many base pages are parked.
+    fn pages_parked(&self) -> u64 {
+        0
+    }
+
+    /// Whether anonymous pages can leave memory at all. Where not, their lists are not scanned.
+    fn has_swap(&self) -> bool {
+        true
+    }
+
+    /// Free pages of the node, and the number from which on it is not short of them (the high
+    /// watermark), in base pages. The default says that it never is short of file pages.
+    fn watermark(&self) -> Watermark {
+        Watermark { free: 0, high: 0 }
+    }
+
+    /// Asks other holders of memory to shrink, such as
+    /// [device shrinkers](crate::shrinker::shrink_slab), and returns how many base pages came back.
+    fn shrink_others(&mut self, priority: u8) -> u64 {
+        let _ = priority;
+        0
+    }
+}
+
+/// When a page that is out of memory may be used again.
+///
+/// Complete on purpose: embedders match on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Release {
+    /// At once.
+    Now,
+    /// Not before a TLB flush has succeeded: the one that the scan asked for failed, and a CPU may
+    /// still reach the page.
+    AfterFlush,
+}
+
+/// Free pages, and how many there should be, in base pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Watermark {
+    /// Free pages.
+    pub free: u64,
+    /// The high watermark.
+    pub high: u64,
+}
+
+/// How many base pages a scan might still reclaim: what is on the lists that it would scan. Parked
+/// pages are left out (`zone_reclaimable_pages`).
+#[must_use]
+pub fn reclaimable_pages<B: Lists>(lists: &B) -> u64 {
+    Lru::ALL
+        .into_iter()
+        .filter(|list| list.is_file() || lists.has_swap())
+        .fold(0, |sum, list| sum.saturating_add(lists.pages(list)))
+}
+
+/// What a [sweep](unpark) over the parked pages did, in pages.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Unparked {
+    /// Looked at.
+    pub looked_at: u32,
+    /// Put back on a list, because no pin holds them any more.
+    pub put_back: u32,
+    /// Whether every page that was parked when the sweep began has been looked at.
+    pub complete: bool,
+}
+
+/// Looks at the pages that were parked longest, `budget` of them at most, and puts those that are
+/// no longer pinned on the list that the caller chooses. The others are parked again, as the
+/// youngest, so that the next call goes on where this one ended.
+///
+/// Whoever drops a page's last pin may put it back itself; the sweep is for representations that
+/// cannot tell the last one.
+pub fn unpark<B, R>(lists: &mut B, budget: u32, mut choose: impl FnMut(&B::Page) -> Lru) -> Unparked
+where
+    B: Lists,
+    R: crate::pin::PinReading,
+{
+    let mut report = Unparked::default();
+    let mut parked = lists.pages_parked();
+    while report.looked_at < budget && parked > 0 {
+        let Some(page) = lists.take_parked() else {
+            parked = 0;
+            break;
+        };
+        report.looked_at = report.looked_at.saturating_add(1);
+        parked = parked.saturating_sub(u64::from(page.base_pages()));
+        let pins = R::read(&page);
+        let page = if pins.maybe_pinned() {
+            match lists.park(page, pins) {
+                Ok(()) => continue,
+                Err(page) => page,
+            }
+        } else {
+            page
+        };
+        report.put_back = report.put_back.saturating_add(1);
+        let list = choose(&page);
+        lists.put(list, page);
+    }
+    report.complete = parked == 0;
+    report
+}
