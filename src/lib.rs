@@ -3,6 +3,7 @@
 
 pub mod conformance;
 mod flags;
+pub mod invariants;
 mod page;
 pub mod pin;
 mod policy;

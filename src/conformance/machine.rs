@@ -2,6 +2,7 @@
 
 use super::TestPage;
 use crate::flags::{PageFlags, PteFlags};
+use crate::invariants::{Books, EntryKind};
 use crate::pin::PinKind;
 use crate::unmap::{
     Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, NewEntry, PageTables,
@@ -29,6 +30,18 @@ pub enum EntryState {
 }
 
 impl EntryState {
+    /// What stands there, as the invariants see it.
+    #[must_use]
+    pub const fn kind(self) -> EntryKind {
+        match self {
+            Self::Intact | Self::Restored => EntryKind::Present,
+            Self::Cleared => EntryKind::Empty,
+            Self::Swap => EntryKind::Swap,
+            Self::Migration | Self::PmdMigration => EntryKind::Migration,
+            Self::Poison => EntryKind::Poison,
+        }
+    }
+
     /// Whether the entry maps the page.
     #[must_use]
     pub const fn is_present(self) -> bool {
@@ -93,6 +106,29 @@ pub struct Told {
     pub counters: CounterDelta,
 }
 
+impl Told {
+    /// The same, as the invariants count it.
+    #[must_use]
+    pub const fn books(&self) -> Books {
+        Books {
+            counters: self.counters,
+            removed: self.removed.count_ones(),
+            swap_dups: self.swap_dups,
+            swap_frees: self.swap_frees,
+            flushed: self.flushes.saturating_add(self.pmd_flushes),
+            deferred: self.deferred,
+            begins: self.begins,
+            ends: self.ends,
+            others: self
+                .invalidates
+                .saturating_add(self.young_tests)
+                .saturating_add(self.splits)
+                .saturating_add(self.freezes)
+                .saturating_add(self.mlocks),
+        }
+    }
+}
+
 /// One page in one VMA, with at most `N` entries.
 #[derive(Debug, Clone)]
 pub struct Machine<'a, P: ?Sized, const N: usize> {
@@ -103,6 +139,9 @@ pub struct Machine<'a, P: ?Sized, const N: usize> {
     base: u64,
     next: usize,
     told: Told,
+    write_at: Option<usize>,
+    pin_appeared: Option<usize>,
+    written: Option<usize>,
 }
 
 impl<'a, P: TestPage + ?Sized, const N: usize> Machine<'a, P, N> {
@@ -127,7 +166,32 @@ impl<'a, P: TestPage + ?Sized, const N: usize> Machine<'a, P, N> {
             base,
             next: 0,
             told: Told::default(),
+            write_at: None,
+            pin_appeared: None,
+            written: None,
         }
+    }
+
+    /// The same machine, in which a CPU writes through entry `at` between its being found and its
+    /// being cleared.
+    #[must_use]
+    pub fn with_write_at(self, at: Option<usize>) -> Self {
+        Self {
+            write_at: at,
+            ..self
+        }
+    }
+
+    /// The entry during whose clearing the pin of [`Answers::pin_at`] has appeared, if it has.
+    #[must_use]
+    pub const fn pin_appeared(&self) -> Option<usize> {
+        self.pin_appeared
+    }
+
+    /// The entry through which a CPU has written, if it has.
+    #[must_use]
+    pub const fn written(&self) -> Option<usize> {
+        self.written
     }
 
     /// The entries as they stand.
@@ -205,8 +269,15 @@ impl<P: TestPage + ?Sized, const N: usize> PageTables for Machine<'_, P, N> {
             });
         }
         if let Some((at, kind)) = self.answers.pin_at {
-            if at == self.index(entry) {
+            if at == self.index(entry) && self.pin_appeared.is_none() {
                 self.page.add_pin(kind);
+                self.pin_appeared = Some(at);
+            }
+        }
+        if self.write_at == Some(self.index(entry)) {
+            self.written = self.write_at;
+            if let Some(slot) = self.slot(entry) {
+                slot.flags |= PteFlags::DIRTY.union(PteFlags::YOUNG);
             }
         }
         let flags = self.slot(entry).map_or(PteFlags::empty(), |slot| {

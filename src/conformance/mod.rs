@@ -1,12 +1,62 @@
 //! A suite that any page representation can be put through, and the machine that it runs on.
+//!
+//! An embedder implements [`BuildPage`] for its page and calls [`suite`]: the page's own contract,
+//! the readings of its pins, the policies, the walks with every kind of fault, and the
+//! [invariants](crate::invariants) of all of them.
+//!
+//! ```
+//! # use pinfold::{PageFlags, PageLike};
+//! # use pinfold::conformance::{BuildPage, PageState, TestPage};
+//! # use pinfold::pin::{PIN_BIAS, PinKind};
+//! # use std::cell::Cell;
+//! # struct MyPage { flags: Cell<PageFlags>, refs: Cell<i32>, maps: Cell<u32>, size: u32 }
+//! # impl PageLike for MyPage {
+//! #     fn flags(&self) -> PageFlags { self.flags.get() }
+//! #     fn ref_count(&self) -> i32 { self.refs.get() }
+//! #     fn map_count(&self) -> u32 { self.maps.get() }
+//! #     fn base_pages(&self) -> u32 { self.size }
+//! # }
+//! # impl TestPage for MyPage {
+//! #     fn add_flags(&self, flags: PageFlags) { self.flags.set(self.flags.get() | flags) }
+//! #     fn remove_mapping(&self) {
+//! #         self.maps.set(self.maps.get() - 1);
+//! #         self.refs.set(self.refs.get() - 1);
+//! #     }
+//! #     fn add_pin(&self, _: PinKind) { self.refs.set(self.refs.get() + PIN_BIAS as i32) }
+//! # }
+//! impl BuildPage for MyPage {
+//!     fn build(state: &PageState) -> Option<Self> {
+//!         Some(Self {
+//!             flags: Cell::new(state.flags),
+//!             refs: Cell::new(state.refs(PIN_BIAS)?),
+//!             maps: Cell::new(state.maps),
+//!             size: state.base_pages,
+//!         })
+//!     }
+//! }
+//!
+//! let tally = pinfold::conformance::suite::<MyPage>(2020, 100)?;
+//! assert_eq!(tally.unrepresentable, 0, "this page can hold every state");
+//! # Ok::<(), pinfold::conformance::SuiteFailure>(())
+//! ```
 
+mod case;
+mod checks;
+mod faulty;
 mod machine;
+mod observe;
+mod vmas;
 
+pub use case::{Case, MAX_ENTRIES, MAX_VMAS, Rng};
+pub use checks::{SuiteFailure, Tally, What, check_case, check_page, check_readings, suite};
+pub use faulty::{Faults, Faulty, Injected};
 pub use machine::{Answers, EntrySlot, EntryState, Machine, Told};
+pub use observe::{Observed, Reach, observe};
+pub use vmas::{OneVma, Vmas, Walk};
 
 use crate::flags::PageFlags;
 use crate::page::PageLike;
-use crate::pin::PinKind;
+use crate::pin::{PIN_BIAS, PinCount, PinKind};
 
 /// A page that a test can change while the crate looks at it.
 pub trait TestPage: PageLike {
@@ -18,4 +68,75 @@ pub trait TestPage: PageLike {
 
     /// Takes one pin.
     fn add_pin(&self, kind: PinKind);
+}
+
+/// A page that a test can make in any state that its representation can hold.
+///
+/// # Contract
+///
+/// What is built says of itself what the state says. Where the representation cannot hold it, the
+/// answer is `None`, which the suite counts; it never holds something else instead.
+pub trait BuildPage: TestPage + Sized {
+    /// A page in this state, if the representation can hold it.
+    fn build(state: &PageState) -> Option<Self>;
+
+    /// How many references one pin of this page holds: [`PIN_BIAS`] where pins are counted in the
+    /// references, 1 or 0 where they have a count of their own.
+    fn refs_per_pin(&self) -> u32 {
+        PIN_BIAS
+    }
+}
+
+/// The state of a page, by truth and not by counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PageState {
+    /// The flags.
+    pub flags: PageFlags,
+    /// How many entries map it, over all VMAs.
+    pub maps: u32,
+    /// Ordinary references that neither flags nor mappings explain.
+    pub unexplained: u32,
+    /// Short pins held.
+    pub short: u32,
+    /// Long-term pins held.
+    pub longterm: u32,
+    /// How many base pages it covers.
+    pub base_pages: u32,
+}
+
+impl PageState {
+    /// The pins held.
+    #[must_use]
+    pub const fn pins(&self) -> PinCount {
+        PinCount {
+            total: self.short.saturating_add(self.longterm),
+            longterm: Some(self.longterm),
+        }
+    }
+
+    /// The references that flags and mappings explain, the caller's own included.
+    #[must_use]
+    pub fn explained(&self) -> u32 {
+        let cached = PageFlags::PAGE_CACHE.union(PageFlags::SWAP_CACHE);
+        let mut refs = self.maps.saturating_add(1);
+        if self.flags.intersects(cached) {
+            refs = refs.saturating_add(self.base_pages);
+        }
+        if self.flags.contains(PageFlags::PRIVATE) {
+            refs = refs.saturating_add(1);
+        }
+        refs
+    }
+
+    /// The reference count, with so many references for each pin; `None` if it, or one more pin,
+    /// does not fit.
+    #[must_use]
+    pub fn refs(&self, per_pin: u32) -> Option<i32> {
+        let pins = u64::from(self.pins().total).checked_mul(u64::from(per_pin))?;
+        let refs = u64::from(self.explained())
+            .checked_add(u64::from(self.unexplained))?
+            .checked_add(pins)?;
+        let refs = i32::try_from(refs).ok()?;
+        refs.checked_add(i32::try_from(per_pin).ok()?).map(|_| refs)
+    }
 }

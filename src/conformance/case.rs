@@ -1,0 +1,313 @@
+//! Cases, and a small generator that makes rare states common.
+
+use super::{Answers, PageState};
+use crate::flags::{PageFlags, PteFlags, UnmapFlags, VmFlags};
+use crate::pin::PinKind;
+
+/// How many entries a case has at most.
+pub const MAX_ENTRIES: usize = 8;
+/// How many VMAs a case has.
+pub const MAX_VMAS: usize = 3;
+
+/// One page, what is asked about it, and how its world behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Case {
+    /// The page.
+    pub page: PageState,
+    /// What is asked.
+    pub flags: UnmapFlags,
+    /// The VMAs; a walk of one VMA uses the first.
+    pub vmas: [VmFlags; MAX_VMAS],
+    /// The page's entries, over all VMAs. A page of one base page has one in each VMA at most; what
+    /// is too many is left out.
+    pub entries: [PteFlags; MAX_ENTRIES],
+    /// How many of them there are.
+    pub len: usize,
+    /// How the embedder answers, and where a pin appears.
+    pub answers: Answers,
+    /// Through which entry a CPU writes just before it is cleared.
+    pub write_at: Option<usize>,
+    /// Which calls of callbacks fail, counted from 0.
+    pub fail: [Option<u32>; 2],
+}
+
+impl Case {
+    /// The case of this seed: the same one on every machine.
+    #[must_use]
+    pub fn random(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let flags = unmap_flags(&mut rng);
+        let page_flags = page_flags(&mut rng);
+        let base_pages = if page_flags.is_compound() { 512 } else { 1 };
+        let most = if page_flags.is_compound() {
+            MAX_ENTRIES
+        } else {
+            MAX_VMAS
+        };
+        let len = rng.up_to(most);
+        let entries =
+            core::array::from_fn(|_| entry(&mut rng, page_flags.contains(PageFlags::THP)));
+        let extra_maps = rng.rare(3, &[1, 511, 512, 513, 1023, 1024, 3000, 10_000]);
+        let page = PageState {
+            flags: page_flags,
+            maps: u32::try_from(len).unwrap_or(0).saturating_add(extra_maps),
+            unexplained: rng.rare(
+                3,
+                &[
+                    1, 2, 510, 511, 512, 513, 1021, 1022, 1023, 1024, 1025, 100_000,
+                ],
+            ),
+            short: rng.rare(3, &[1, 1, 2, 3, 100]),
+            longterm: rng.rare(4, &[1, 1, 2, 100]),
+            base_pages,
+        };
+        Self {
+            page,
+            flags,
+            vmas: core::array::from_fn(|_| vma_flags(&mut rng)),
+            entries,
+            len,
+            answers: Answers {
+                unshares: rng.one_in(4),
+                arch_refuses: rng.one_in(6),
+                slot_refuses: rng.one_in(6),
+                defers: rng.one_in(2),
+                pin_at: rng.one_in(3).then(|| {
+                    let kind = if rng.one_in(2) {
+                        PinKind::Short
+                    } else {
+                        PinKind::Longterm
+                    };
+                    (rng.up_to(most.saturating_sub(1)), kind)
+                }),
+            },
+            write_at: rng.one_in(4).then(|| rng.up_to(most.saturating_sub(1))),
+            fail: fail(&mut rng),
+        }
+    }
+
+    /// The entries.
+    #[must_use]
+    pub fn entries(&self) -> &[PteFlags] {
+        self.entries
+            .get(..self.len.min(MAX_ENTRIES))
+            .unwrap_or_default()
+    }
+
+    /// The same case without faults.
+    #[must_use]
+    pub const fn without_faults(self) -> Self {
+        Self {
+            fail: [None, None],
+            ..self
+        }
+    }
+
+    /// The same case without pins, and none that appears.
+    #[must_use]
+    pub const fn without_pins(self) -> Self {
+        Self {
+            page: PageState {
+                short: 0,
+                longterm: 0,
+                ..self.page
+            },
+            answers: Answers {
+                pin_at: None,
+                ..self.answers
+            },
+            ..self
+        }
+    }
+
+    /// The same case with one more pin of this kind.
+    #[must_use]
+    pub const fn with_pin(mut self, kind: PinKind) -> Self {
+        let pins = match kind {
+            PinKind::Short => &mut self.page.short,
+            PinKind::Longterm => &mut self.page.longterm,
+        };
+        *pins = pins.saturating_add(1);
+        self
+    }
+}
+
+fn fail(rng: &mut Rng) -> [Option<u32>; 2] {
+    if rng.one_in(2) {
+        return [None, None];
+    }
+    let first = rng.below(40);
+    // Undoing comes right after what failed.
+    let second = rng
+        .one_in(2)
+        .then(|| first.saturating_add(1).saturating_add(rng.below(4)));
+    [Some(first), second]
+}
+
+fn unmap_flags(rng: &mut Rng) -> UnmapFlags {
+    const RECLAIM: UnmapFlags = UnmapFlags::BATCH_FLUSH;
+    const FORCED: UnmapFlags = UnmapFlags::IGNORE_MLOCK.union(UnmapFlags::IGNORE_ACCESS);
+    const TYPICAL: [UnmapFlags; 9] = [
+        RECLAIM,
+        RECLAIM.union(UnmapFlags::SPLIT_HUGE_PMD),
+        FORCED.union(UnmapFlags::MIGRATION),
+        FORCED
+            .union(UnmapFlags::MIGRATION)
+            .union(UnmapFlags::OPPORTUNISTIC)
+            .union(UnmapFlags::BATCH_FLUSH),
+        UnmapFlags::MUNLOCK,
+        FORCED
+            .union(UnmapFlags::RMAP_LOCKED)
+            .union(UnmapFlags::SPLIT_HUGE_PMD)
+            .union(UnmapFlags::SPLIT_FREEZE),
+        FORCED,
+        FORCED.union(UnmapFlags::IGNORE_HWPOISON),
+        UnmapFlags::IGNORE_ACCESS.union(UnmapFlags::BATCH_FLUSH),
+    ];
+    let mut flags = if rng.one_in(4) {
+        UnmapFlags::from_bits_truncate(rng.bits() & rng.bits())
+    } else {
+        rng.pick(&TYPICAL).unwrap_or(RECLAIM)
+    };
+    if rng.one_in(2) {
+        flags |= UnmapFlags::RMAP_LOCKED;
+    }
+    if rng.one_in(3) {
+        flags |= UnmapFlags::IGNORE_ACCESS;
+    }
+    flags
+}
+
+fn page_flags(rng: &mut Rng) -> PageFlags {
+    const ANON: PageFlags = PageFlags::ANON;
+    const SWAP: PageFlags = ANON
+        .union(PageFlags::SWAP_BACKED)
+        .union(PageFlags::SWAP_CACHE);
+    const FILE: PageFlags = PageFlags::PAGE_CACHE;
+    const DEVICE: PageFlags = PageFlags::ZONE_DEVICE;
+    const KINDS: [PageFlags; 15] = [
+        SWAP,
+        SWAP,
+        SWAP.union(PageFlags::THP),
+        ANON,
+        ANON.union(PageFlags::THP),
+        FILE,
+        FILE.union(PageFlags::PRIVATE),
+        FILE.union(PageFlags::SWAP_BACKED),
+        FILE.union(PageFlags::HUGETLB),
+        ANON.union(PageFlags::HUGETLB),
+        ANON.union(DEVICE).union(PageFlags::DEVICE_PRIVATE),
+        DEVICE,
+        SWAP.union(PageFlags::KSM),
+        // Its two states disagree.
+        ANON.union(PageFlags::SWAP_BACKED),
+        ANON.union(PageFlags::SWAP_CACHE),
+    ];
+    let mut flags = if rng.one_in(8) {
+        PageFlags::from_bits_truncate(rng.bits() & rng.bits())
+    } else {
+        rng.pick(&KINDS).unwrap_or(SWAP)
+    };
+    for (chance, flag) in [
+        (2, PageFlags::DIRTY),
+        (8, PageFlags::HWPOISON),
+        (8, PageFlags::MLOCKED),
+        (8, PageFlags::WRITEBACK),
+        (2, PageFlags::LOCKED),
+    ] {
+        if rng.one_in(chance) {
+            flags |= flag;
+        }
+    }
+    flags
+}
+
+fn vma_flags(rng: &mut Rng) -> VmFlags {
+    let mut flags = VmFlags::empty();
+    for (chance, flag) in [
+        (5, VmFlags::LOCKED),
+        (4, VmFlags::UFFD),
+        (3, VmFlags::EXEC),
+        (8, VmFlags::TEMPORARY_STACK),
+    ] {
+        flags.set(flag, rng.one_in(chance));
+    }
+    flags
+}
+
+fn entry(rng: &mut Rng, huge: bool) -> PteFlags {
+    let mut flags = PteFlags::empty();
+    for (chance, flag) in [
+        (5, PteFlags::YOUNG),
+        (2, PteFlags::DIRTY),
+        (2, PteFlags::WRITABLE),
+        (3, PteFlags::SOFT_DIRTY),
+        (3, PteFlags::UFFD_WP),
+        (8, PteFlags::UNUSED),
+        (if huge { 3 } else { 64 }, PteFlags::PMD),
+    ] {
+        flags.set(flag, rng.one_in(chance));
+    }
+    flags
+}
+
+/// A small generator of pseudo-random numbers: deterministic, and good enough to vary cases.
+///
+/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rng(u64);
+
+impl Rng {
+    /// A generator that begins at `seed`.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next 64 bits.
+    #[must_use]
+    pub const fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = self.0;
+        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `n`; 0 if `n` is 0.
+    #[must_use]
+    pub fn below(&mut self, n: u32) -> u32 {
+        let bits = u64::from(self.bits());
+        u32::try_from(bits.checked_rem(u64::from(n)).unwrap_or(0)).unwrap_or(0)
+    }
+
+    /// Whether a chance of 1 in `n` has come.
+    #[must_use]
+    pub fn one_in(&mut self, n: u32) -> bool {
+        self.below(n) == 0
+    }
+
+    fn bits(&mut self) -> u32 {
+        u32::try_from(self.next_u64() >> 32).unwrap_or(0)
+    }
+
+    fn up_to(&mut self, most: usize) -> usize {
+        let most = u32::try_from(most).unwrap_or(0);
+        usize::try_from(self.below(most.saturating_add(1))).unwrap_or(0)
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
+        let last = from.len().checked_sub(1)?;
+        let at = self.up_to(last);
+        from.get(at).copied()
+    }
+
+    /// One of `values` in 1 of `n` cases, else 0.
+    fn rare(&mut self, n: u32, values: &[u32]) -> u32 {
+        if self.one_in(n) {
+            self.pick(values).unwrap_or(0)
+        } else {
+            0
+        }
+    }
+}

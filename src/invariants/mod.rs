@@ -1,0 +1,386 @@
+//! What must hold, as functions that any embedder's property test can call.
+//!
+//! A test fills a [`Snapshot`] of its own world before and after a walk, tells what was asked and
+//! how it ended, and [`walk`] says which invariant broke, if any. Nothing here needs a test
+//! framework, allocates or panics. Each invariant also has a function of its own, so that a report
+//! can name the one that broke by the test that failed.
+//!
+//! | about | functions |
+//! | --- | --- |
+//! | pins and walks | [`pinned_stays`], [`second_look`], [`skip_touches_nothing`], [`monotone`], [`alike`] |
+//! | what a walk leaves | [`mlocked_stays`], [`nothing_lost`], [`in_place`], [`dirty_kept`], [`slots`], [`counters`], [`flushes`], [`notifier`] |
+//! | readings | [`reading`], [`refined_reading`] |
+//! | policies | [`policy`] |
+//!
+//! # Examples
+//!
+//! ```
+//! use pinfold::invariants::{self, Asked, Broken, Ending, EntryAt, EntryKind, Snapshot, Walk};
+//! use pinfold::{PteFlags, SkipOpportunistic, UnmapFlags, VmFlags};
+//!
+//! let entry = |kind, flags| EntryAt { address: 0x1000, kind, flags, vma: VmFlags::empty() };
+//! let before = [entry(EntryKind::Present, PteFlags::DIRTY)];
+//! let after = [entry(EntryKind::Empty, PteFlags::empty())];
+//! let walk = Walk {
+//!     asked: Asked::new(UnmapFlags::empty(), &<SkipOpportunistic>::new(), Default::default()),
+//!     before: Snapshot { refs: 2, maps: 1, entries: &before, ..Snapshot::EMPTY },
+//!     after: Snapshot { refs: 1, maps: 0, entries: &after, ..Snapshot::EMPTY },
+//!     ending: Ending::done(1),
+//!     pin_appeared: None,
+//! };
+//! assert_eq!(
+//!     invariants::dirty_kept(&walk),
+//!     Err(Broken::DirtyLost { address: Some(0x1000) }),
+//!     "the write through the entry is forgotten",
+//! );
+//! ```
+
+mod broken;
+mod pins;
+mod walk;
+
+pub use broken::Broken;
+pub use pins::{monotone, policy, reading, refined_reading};
+pub use walk::{
+    alike, counters, dirty_kept, flushes, in_place, mlocked_stays, nothing_lost, notifier,
+    pinned_stays, second_look, skip_touches_nothing, slots, walk,
+};
+
+use crate::flags::{PageFlags, PteFlags, UnmapFlags, VmFlags};
+use crate::pin::{PinCount, Pins};
+use crate::policy::{Context, Operation, PinPolicy};
+use crate::rmap::{Outcome, Unmapped};
+use crate::unmap::{CounterDelta, Failure, Owed, Verdict, Walked};
+
+/// What stands in one page-table entry.
+///
+/// Complete on purpose: it is what a walk can leave there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EntryKind {
+    /// It maps the page.
+    Present,
+    /// Nothing.
+    Empty,
+    /// The page's swap slot.
+    Swap,
+    /// A migration entry, of a base page or of a huge one.
+    Migration,
+    /// A poison entry.
+    Poison,
+}
+
+/// One page-table entry of the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EntryAt {
+    /// Where it is, in bytes.
+    pub address: u64,
+    /// What stands there.
+    pub kind: EntryKind,
+    /// Its bits.
+    pub flags: PteFlags,
+    /// The state of its VMA.
+    pub vma: VmFlags,
+}
+
+/// What the embedder's bookkeeping was told, counted from any point in time.
+///
+/// Only differences between two of them matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Books {
+    /// The change of the address space's counters.
+    pub counters: CounterDelta,
+    /// Mappings that were removed for good.
+    pub removed: u32,
+    /// References taken on swap slots.
+    pub swap_dups: u32,
+    /// References on swap slots given back.
+    pub swap_frees: u32,
+    /// Entries whose TLB flush was done when they were cleared.
+    pub flushed: u32,
+    /// Entries whose TLB flush was put off.
+    pub deferred: u32,
+    /// Begins of an invalidation.
+    pub begins: u32,
+    /// Ends of an invalidation.
+    pub ends: u32,
+    /// Anything else that can be counted: splits, young tests, mlocks. Only a skip looks at it.
+    pub others: u32,
+}
+
+impl Books {
+    /// Both together; saturates.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            counters: self.counters.plus(other.counters),
+            removed: self.removed.saturating_add(other.removed),
+            swap_dups: self.swap_dups.saturating_add(other.swap_dups),
+            swap_frees: self.swap_frees.saturating_add(other.swap_frees),
+            flushed: self.flushed.saturating_add(other.flushed),
+            deferred: self.deferred.saturating_add(other.deferred),
+            begins: self.begins.saturating_add(other.begins),
+            ends: self.ends.saturating_add(other.ends),
+            others: self.others.saturating_add(other.others),
+        }
+    }
+}
+
+/// One page and its entries at one instant, by the embedder's own knowledge and not by the crate's.
+///
+/// # Contract
+///
+/// - Both snapshots of a walk name the same entries in the same order, the order of the walk.
+/// - The entries of a hugetlb page table that was un-shared still map the page from where the table
+///   is shared: they stay [`Present`](EntryKind::Present).
+/// - An embedder whose split of a huge mapping changes the counts takes the first snapshot as if
+///   the split were done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Snapshot<'a> {
+    /// The state of the page.
+    pub page: PageFlags,
+    /// References, without those that pins hold.
+    pub refs: i64,
+    /// The map count.
+    pub maps: u32,
+    /// The pins that are truly held, short and long-term ones together.
+    pub pins: u32,
+    /// How many of them are long-term.
+    pub longterm: u32,
+    /// The entries.
+    pub entries: &'a [EntryAt],
+    /// What was told.
+    pub books: Books,
+}
+
+impl Snapshot<'_> {
+    /// No page: for the fields that an embedder does not have.
+    pub const EMPTY: Self = Self {
+        page: PageFlags::empty(),
+        refs: 0,
+        maps: 0,
+        pins: 0,
+        longterm: 0,
+        entries: &[],
+        books: Books {
+            counters: CounterDelta::NONE,
+            removed: 0,
+            swap_dups: 0,
+            swap_frees: 0,
+            flushed: 0,
+            deferred: 0,
+            begins: 0,
+            ends: 0,
+            others: 0,
+        },
+    };
+}
+
+/// Which true pins a policy counts against an operation.
+///
+/// Complete on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Counted {
+    /// None: the operation is not hindered.
+    Nothing,
+    /// The long-term ones.
+    Longterm,
+    /// All.
+    Any,
+}
+
+impl Counted {
+    /// Asks a policy: which single exact pin is enough for it.
+    #[must_use]
+    pub fn by<L: PinPolicy>(policy: &L, operation: Operation, context: Context) -> Self {
+        let stops = |longterm| {
+            let pins = Pins::Exactly(PinCount {
+                total: 1,
+                longterm: Some(longterm),
+            });
+            !policy.verdict(operation, context, pins).proceeds()
+        };
+        if !L::READS_PINS {
+            Self::Nothing
+        } else if stops(0) {
+            Self::Any
+        } else if stops(1) {
+            Self::Longterm
+        } else {
+            Self::Nothing
+        }
+    }
+
+    /// How many of these pins count.
+    #[must_use]
+    pub const fn of(self, snapshot: &Snapshot<'_>) -> u32 {
+        match self {
+            Self::Nothing => 0,
+            Self::Longterm => snapshot.longterm,
+            Self::Any => snapshot.pins,
+        }
+    }
+}
+
+/// What was asked of a walk, and what its policy makes of pins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// The flags.
+    pub flags: UnmapFlags,
+    reclaim: Counted,
+    demote: Counted,
+    migrate: Counted,
+    split: Counted,
+    /// Whether the policy asks again after an entry is cleared.
+    pub second_look: bool,
+}
+
+impl Asked {
+    /// What `policy` makes of a request with these flags in this context.
+    #[must_use]
+    pub fn new<L: PinPolicy>(flags: UnmapFlags, policy: &L, context: Context) -> Self {
+        let by = |operation| Counted::by(policy, operation, context);
+        Self {
+            flags,
+            reclaim: by(Operation::Reclaim),
+            demote: by(Operation::Demote),
+            migrate: by(Operation::Migrate),
+            split: by(Operation::Split),
+            second_look: L::READS_PINS && L::SECOND_LOOK,
+        }
+    }
+
+    /// The pins that count against what was asked of such a page. Munlock bookkeeping, poison
+    /// handling and a forced unmap are never hindered, as far as invariants go.
+    #[must_use]
+    pub const fn counted(&self, page: PageFlags) -> Counted {
+        match Operation::of(self.flags, page) {
+            Operation::Reclaim => self.reclaim,
+            Operation::Demote => self.demote,
+            Operation::Migrate => self.migrate,
+            Operation::Split => self.split,
+            Operation::Munlock | Operation::Poison | Operation::Unmap | Operation::Free => {
+                Counted::Nothing
+            }
+        }
+    }
+}
+
+/// How a walk ended.
+///
+/// Complete on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum How {
+    /// One VMA, with this verdict.
+    InVma(Verdict),
+    /// All VMAs, with this outcome.
+    InAll(Outcome),
+    /// With an error.
+    Failed,
+}
+
+impl How {
+    /// Whether nothing may have been touched.
+    #[must_use]
+    pub const fn is_skip(self) -> bool {
+        match self {
+            Self::InVma(verdict) => {
+                verdict.is_pin_skip()
+                    || matches!(verdict, Verdict::NotLocked | Verdict::NotMigratable)
+            }
+            Self::InAll(outcome) => matches!(outcome, Outcome::Skipped(_) | Outcome::Refused(_)),
+            Self::Failed => false,
+        }
+    }
+
+    /// Whether the pins were the reason.
+    #[must_use]
+    pub const fn is_pin_skip(self) -> bool {
+        match self {
+            Self::InVma(verdict) => verdict.is_pin_skip(),
+            Self::InAll(_) => self.is_skip(),
+            Self::Failed => false,
+        }
+    }
+}
+
+/// How a walk ended, and what it said that it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// How it ended.
+    pub how: How,
+    /// How many entries it said that it took.
+    pub taken: u32,
+    /// For how many entries it said that a flush is owed.
+    pub deferred: u32,
+    /// Whether it said that one of these was dirty.
+    pub deferred_dirty: bool,
+    /// What it said that it could not undo.
+    pub owed: Owed,
+}
+
+impl Ending {
+    /// A walk that went through and took so many entries.
+    #[must_use]
+    pub fn done(taken: u32) -> Self {
+        Self {
+            how: How::InVma(Verdict::Done),
+            taken,
+            deferred: 0,
+            deferred_dirty: false,
+            owed: Owed::default(),
+        }
+    }
+
+    /// The ending of one VMA's walk.
+    #[must_use]
+    pub fn of_walk<E>(result: &Result<Walked, Failure<E>>) -> Self {
+        match result {
+            Ok(walked) => Self {
+                how: How::InVma(walked.verdict),
+                deferred: walked.flush.entries(),
+                deferred_dirty: walked.flush.is_dirty(),
+                ..Self::done(walked.taken)
+            },
+            Err(failure) => Self::of_failure(failure),
+        }
+    }
+
+    /// The ending of a walk over all VMAs.
+    #[must_use]
+    pub fn of_all<E>(result: &Result<Unmapped, Failure<E>>) -> Self {
+        match result {
+            Ok(unmapped) => Self {
+                how: How::InAll(unmapped.outcome),
+                deferred: unmapped.flush.entries(),
+                deferred_dirty: unmapped.flush.is_dirty(),
+                ..Self::done(unmapped.taken)
+            },
+            Err(failure) => Self::of_failure(failure),
+        }
+    }
+
+    fn of_failure<E>(failure: &Failure<E>) -> Self {
+        Self {
+            how: How::Failed,
+            taken: failure.taken,
+            deferred: failure.flush.entries(),
+            deferred_dirty: failure.flush.is_dirty(),
+            owed: failure.owed.clone(),
+        }
+    }
+}
+
+/// A walk, as its embedder saw it.
+#[derive(Debug, Clone)]
+pub struct Walk<'a> {
+    /// What was asked.
+    pub asked: Asked,
+    /// The world before.
+    pub before: Snapshot<'a>,
+    /// The world after.
+    pub after: Snapshot<'a>,
+    /// How it ended.
+    pub ending: Ending,
+    /// The index of the entry during whose clearing a pin appeared, if one did.
+    pub pin_appeared: Option<usize>,
+}

@@ -1,0 +1,52 @@
+//! The suite as an embedder runs it, with the share of cases that each representation can hold.
+
+use crate::pages::{FramePage, LargePage, PackedPage, PlainCells, WordPage};
+use pinfold::conformance::{BuildPage, Tally, suite};
+
+const SEED: u64 = 20_200_624;
+const CASES: u64 = 3000;
+
+/// Runs the suite; at least `percent` of the cases must be representable.
+fn run<P: BuildPage>(percent: u64) {
+    let tally: Tally = suite::<P>(SEED, CASES).unwrap_or_else(|failure| panic!("{failure}"));
+    println!("{}: {tally}", std::any::type_name::<P>());
+    assert_eq!(tally.cases, CASES);
+    let held = tally.cases - tally.unrepresentable;
+    assert!(held * 100 >= percent * CASES, "too little was run: {tally}");
+    for (what, count) in [
+        ("walks", tally.walks),
+        ("entries taken", tally.taken),
+        ("skips", tally.skips),
+        ("stops", tally.stops),
+        ("failures", tally.failures),
+        ("debts", tally.debts),
+        ("pins that appeared", tally.pins_appeared),
+    ] {
+        assert!(count > 10, "hardly any {what}: {tally}");
+    }
+}
+
+#[test]
+fn plain_cells() {
+    run::<PlainCells>(100);
+}
+
+#[test]
+fn packed_word() {
+    run::<PackedPage>(100);
+}
+
+#[test]
+fn kernel_frame() {
+    run::<FramePage>(80);
+}
+
+#[test]
+fn pin_word() {
+    run::<WordPage>(100);
+}
+
+#[test]
+fn large_page() {
+    run::<LargePage>(15);
+}
