@@ -23,3 +23,7 @@ pub use unmap::{
     PageTables, UnmapRequest, Verdict, Walked, try_to_unmap_one,
 };
 pub use vma::{PlainVma, Vma};
+
+// Shrinkers, revocation, placement.
+pub mod shrinker;
+pub use shrinker::Shrinker;
