@@ -27,3 +27,5 @@ pub use vma::{PlainVma, Vma};
 // Shrinkers, revocation, placement.
 pub mod shrinker;
 pub use shrinker::Shrinker;
+pub mod revoke;
+pub use revoke::PinOwner;
