@@ -25,7 +25,10 @@ pub use unmap::{
 pub use vma::{PlainVma, Vma};
 
 // Shrinkers, revocation, placement.
-pub mod shrinker;
-pub use shrinker::Shrinker;
+pub mod placement;
 pub mod revoke;
+pub mod shrinker;
+
+pub use placement::{Placed, Placement, Refusal, Zone, may, place_and_pin};
 pub use revoke::PinOwner;
+pub use shrinker::Shrinker;
