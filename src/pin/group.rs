@@ -119,7 +119,6 @@ pub fn pin_all_with<P: Pinnable, E: From<PinError>>(
 }
 
 /// Pins of several pages, released when it is dropped.
-#[derive(Debug)]
 #[must_use = "the pins are released when the guard is dropped"]
 pub struct PinGuard<'a, P: Pinnable> {
     pages: &'a [P],
@@ -203,6 +202,17 @@ impl<P: Pinnable> Drop for PinGuard<'_, P> {
     fn drop(&mut self) {
         // Who wants to hear of it calls `release`.
         let _ = self.release_all();
+    }
+}
+
+// Not derived: that a page can be printed is not asked of it.
+impl<P: Pinnable> fmt::Debug for PinGuard<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PinGuard")
+            .field("pages", &self.pages.len())
+            .field("kind", &self.kind)
+            .field("dirty", &self.dirty)
+            .finish()
     }
 }
 
