@@ -375,6 +375,11 @@ fn sizes_at_their_ends() {
         let error = UnmapError::Misaligned { address: ADDRESS };
         refused_at_once(&page, &VMA, ADDRESS, error, "0x200000 is not page-aligned");
     }
+    page.base_pages = 3;
+    page.base_shift = 14;
+    let by_reference: &dyn PageLike = &&page;
+    let said = (by_reference.base_shift(), by_reference.size());
+    assert_eq!(said, (14, 3 << 14), "a reference says the same");
     page.base_pages = 0;
     assert_eq!(page.size(), 0);
 }
