@@ -4,6 +4,9 @@
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 #![allow(clippy::cast_possible_truncation)]
 
+use core::cell::Cell;
+use core::convert::Infallible;
+use core::error::Error;
 use pinfold::conformance::{Answers, Faults, Machine, OneVma, TestPage, Told, Vmas};
 use pinfold::pin::{Biased, PinKind, PinReading, Pins, Refined};
 use pinfold::unmap::decide::Inconsistency;
@@ -13,9 +16,6 @@ use pinfold::{
     SkipOpportunistic, SkipPinned, UnknownFlags, UnmapFlags, UnmapRequest, VmFlags, Walked,
     try_to_unmap, try_to_unmap_one,
 };
-use std::cell::Cell;
-use std::convert::Infallible;
-use std::error::Error;
 
 /// A page whose numbers may be anything.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +76,7 @@ impl TestPage for Odd {
 }
 
 const ADDRESS: u64 = 0x20_0000;
-const VMA: std::ops::Range<u64> = 0x10_0000..0x100_0000;
+const VMA: core::ops::Range<u64> = 0x10_0000..0x100_0000;
 const BITS: PteFlags = PteFlags::DIRTY.union(PteFlags::WRITABLE);
 
 type Ending = Result<Walked, Failure<Infallible>>;
@@ -84,7 +84,7 @@ type Ending = Result<Walked, Failure<Infallible>>;
 /// One walk, its ending and what was told; the page and the entries must be as before if it failed.
 fn walk<L: PinPolicy>(
     page: &Odd,
-    (range, address, machine_base): (std::ops::Range<u64>, u64, u64),
+    (range, address, machine_base): (core::ops::Range<u64>, u64, u64),
     (flags, policy): (UnmapFlags, L),
     bits: &[PteFlags],
 ) -> (Ending, Told) {
@@ -109,7 +109,7 @@ fn walk<L: PinPolicy>(
 /// An error before the walk: nobody was told anything, under any policy.
 fn refused_at_once(
     page: &Odd,
-    range: &std::ops::Range<u64>,
+    range: &core::ops::Range<u64>,
     address: u64,
     expected: UnmapError<Infallible>,
     text: &str,
@@ -375,6 +375,11 @@ fn sizes_at_their_ends() {
         let error = UnmapError::Misaligned { address: ADDRESS };
         refused_at_once(&page, &VMA, ADDRESS, error, "0x200000 is not page-aligned");
     }
+    page.base_pages = 3;
+    page.base_shift = 14;
+    let by_reference: &dyn PageLike = &&page;
+    let said = (by_reference.base_shift(), by_reference.size());
+    assert_eq!(said, (14, 3 << 14), "a reference says the same");
     page.base_pages = 0;
     assert_eq!(page.size(), 0);
 }

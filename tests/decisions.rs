@@ -7,7 +7,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
-#![allow(clippy::cast_possible_truncation)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::needless_borrows_for_generic_args
+)]
 
 use pinfold::pin::{Biased, PinCount, Pins, Refined};
 use pinfold::unmap::decide::{self, Gate, Look, Replacement, Split, Take, TakeKind};
@@ -108,7 +111,7 @@ impl Table {
 
 /// Calls `check` for all combinations of the bits in `matter`, among all kinds of others.
 fn every_state(matter: u64, mut check: impl FnMut(State)) -> u64 {
-    let others = (1u64 << BITS) - 1 & !matter;
+    let others = ((1u64 << BITS) - 1) & !matter;
     let singles: Vec<u64> = (0..BITS)
         .map(|at| 1 << at)
         .filter(|bit| others & bit != 0)

@@ -253,7 +253,7 @@ fn entry(rng: &mut Rng, huge: bool) -> PteFlags {
 
 /// A small generator of pseudo-random numbers: deterministic, and good enough to vary cases.
 ///
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
+/// `SplitMix64` (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rng(u64);
 

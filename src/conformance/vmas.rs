@@ -1,7 +1,7 @@
 //! A small reverse map: one page in a few VMAs, each with a machine of its own.
 
 use super::{Faults, Faulty, Injected, Machine, TestPage};
-use crate::rmap::{InVma, Rmap};
+use crate::rmap::{InVma, NextVma, Rmap};
 use crate::unmap::Callback;
 use crate::vma::PlainVma;
 
@@ -70,7 +70,7 @@ impl<'a, P: TestPage + ?Sized, const N: usize, const V: usize> Rmap for Vmas<'a,
         Self: 'w;
     type Error = Injected;
 
-    fn next_vma(&mut self) -> Result<Option<InVma<PlainVma, Self::Walk<'_>>>, Injected> {
+    fn next_vma(&mut self) -> NextVma<'_, Self> {
         self.faults.call(Callback::NextVma)?;
         let at = self.next;
         self.next = at.saturating_add(1).min(V);

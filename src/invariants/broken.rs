@@ -46,7 +46,7 @@ pub enum Broken {
         /// What differs.
         what: &'static str,
     },
-    /// Entries in locked VMAs stay unless IGNORE_MLOCK, or MIGRATION of a PMD, says otherwise.
+    /// Entries in locked VMAs stay unless `IGNORE_MLOCK`, or MIGRATION of a PMD, says otherwise.
     MlockedTaken {
         /// The entry, in bytes.
         address: u64,
@@ -111,7 +111,7 @@ pub enum Broken {
         /// Swap entries installed.
         installed: u32,
     },
-    /// A flush is put off only with BATCH_FLUSH.
+    /// A flush is put off only with `BATCH_FLUSH`.
     DeferredUnasked {
         /// Flushes put off.
         deferred: u32,

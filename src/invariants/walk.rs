@@ -133,7 +133,7 @@ pub fn alike(one: &Walk<'_>, other: &Walk<'_>) -> Holds {
     Err(Broken::Unlike { what })
 }
 
-/// Entries in locked VMAs stay, unless IGNORE_MLOCK says otherwise.
+/// Entries in locked VMAs stay, unless `IGNORE_MLOCK` says otherwise.
 ///
 /// The PMD of a huge page under MIGRATION is exempt: Linux 5.8 takes it before it asks for mlock.
 ///
@@ -304,7 +304,7 @@ pub fn counters(walk: &Walk<'_>) -> Holds {
     Ok(())
 }
 
-/// Flushes are put off only with BATCH_FLUSH, all of them are in the debt, and no entry is gone
+/// Flushes are put off only with `BATCH_FLUSH`, all of them are in the debt, and no entry is gone
 /// without one (device-private memory aside).
 ///
 /// # Errors

@@ -37,7 +37,7 @@ macro_rules! each {
 }
 
 fn named<P>(broken: Broken) -> TestCaseError {
-    TestCaseError::fail(format!("{}: {broken}", std::any::type_name::<P>()))
+    TestCaseError::fail(format!("{}: {broken}", core::any::type_name::<P>()))
 }
 
 /// The walk of a case, over one VMA and over all.

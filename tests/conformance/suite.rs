@@ -9,7 +9,7 @@ const CASES: u64 = 3000;
 /// Runs the suite; at least `percent` of the cases must be representable.
 fn run<P: BuildPage>(percent: u64) {
     let tally: Tally = suite::<P>(SEED, CASES).unwrap_or_else(|failure| panic!("{failure}"));
-    println!("{}: {tally}", std::any::type_name::<P>());
+    println!("{}: {tally}", core::any::type_name::<P>());
     assert_eq!(tally.cases, CASES);
     let held = tally.cases - tally.unrepresentable;
     assert!(held * 100 >= percent * CASES, "too little was run: {tally}");

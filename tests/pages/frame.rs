@@ -3,12 +3,12 @@
 //! page; the mapping, whose low bits say "anonymous" and "KSM"; index; private; map count from -1;
 //! reference count; memory cgroup.
 
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use pinfold::conformance::{BuildPage, PageState, TestPage};
 use pinfold::pin::{BiasedRefs, PIN_BIAS, PinCount, PinKind};
 use pinfold::{PageFlags, PageLike};
 use static_assertions::{assert_eq_align, assert_eq_size, const_assert_eq};
-use std::mem::offset_of;
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 #[derive(Debug)]
 #[repr(C, align(64))]

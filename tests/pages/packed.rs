@@ -7,11 +7,11 @@
 //! | 19 to 36 | mappings, 18 bits |
 //! | 37 to 63 | references, 27 bits |
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use pinfold::conformance::{BuildPage, PageState, TestPage};
 use pinfold::pin::{PIN_BIAS, PinKind};
 use pinfold::{PageFlags, PageLike, RefCounts};
 use static_assertions::assert_eq_size;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Debug)]
 pub(crate) struct PackedPage(AtomicU64);
@@ -94,6 +94,6 @@ impl BuildPage for PackedPage {
             && maps <= MAPS / MAP
             && refs + u64::from(PIN_BIAS) < 1 << 27
             && state.base_pages == size(state.flags);
-        fits.then(|| Self(AtomicU64::new(flags | maps * MAP | refs * REF)))
+        fits.then(|| Self(AtomicU64::new(flags | (maps * MAP) | (refs * REF))))
     }
 }

@@ -1,9 +1,9 @@
 //! A plain struct: Linux's biased count, and long-term pins counted apart.
 
+use core::cell::Cell;
 use pinfold::conformance::{BuildPage, PageState, TestPage};
 use pinfold::pin::{PIN_BIAS, PinKind};
 use pinfold::{PageFlags, PageLike};
-use std::cell::Cell;
 
 #[derive(Debug)]
 pub(crate) struct PlainCells {

@@ -1,10 +1,10 @@
 //! Pages with exact counts: the crate's pin word, in which a pin holds one reference; and its count
 //! for large pages beside the references.
 
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use pinfold::conformance::{BuildPage, PageState, TestPage};
 use pinfold::pin::{LargePageRefs, PinCount, PinKind, PinWord};
 use pinfold::{PageFlags, PageLike};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 #[derive(Debug)]
 pub(crate) struct WordPage {

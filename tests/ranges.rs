@@ -1,0 +1,368 @@
+//! What callbacks are told, to the address, and in which order; and what `try_to_unmap` makes of
+//! several VMAs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use core::cell::RefCell;
+use core::convert::Infallible;
+use core::ops::Range;
+use pinfold::unmap::Verdict;
+use pinfold::{
+    Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, IgnorePins, InVma, NewEntry,
+    NextVma, Outcome, PageFlags, PageLike, PageTables, PlainPage, PlainVma, PteFlags, Reason, Rmap,
+    SkipPinned, UnmapFlags, UnmapRequest, VmFlags, try_to_unmap, try_to_unmap_one,
+};
+
+const SWAP: PageFlags = PageFlags::ANON
+    .union(PageFlags::SWAP_BACKED)
+    .union(PageFlags::SWAP_CACHE);
+const ADDRESS: u64 = 0x20_0000;
+
+/// Writes down what it is told.
+#[derive(Default)]
+struct Recorder<'m> {
+    log: Vec<String>,
+    entries: Vec<Entry>,
+    unshares: bool,
+    maps: Option<&'m RefCell<PlainPage>>,
+}
+
+fn at(range: &Range<u64>) -> String {
+    format!("{:x}..{:x}", range.start, range.end)
+}
+
+impl Recorder<'_> {
+    fn of(entries: &[(u64, PteFlags)]) -> Self {
+        let entries = entries.iter().rev();
+        let entry = |&(address, flags): &(u64, PteFlags)| Entry { address, flags };
+        Self {
+            entries: entries.map(entry).collect(),
+            ..Self::default()
+        }
+    }
+
+    fn told(&mut self, what: impl Into<String>) -> Result<(), Infallible> {
+        self.log.push(what.into());
+        Ok(())
+    }
+}
+
+impl PageTables for Recorder<'_> {
+    type Error = Infallible;
+
+    fn next_entry(&mut self) -> Result<Option<Entry>, Infallible> {
+        Ok(self.entries.pop())
+    }
+    fn test_and_clear_young(&mut self, entry: &Entry) -> Result<bool, Infallible> {
+        self.told(format!("young {:x}", entry.address))?;
+        Ok(entry.flags.contains(PteFlags::YOUNG))
+    }
+    fn clear(&mut self, entry: &Entry, flush: FlushMode) -> Result<Cleared, Infallible> {
+        self.told(format!("clear {:x} {flush:?}", entry.address))?;
+        Ok(Cleared {
+            flags: entry.flags,
+            deferred: false,
+        })
+    }
+    fn install(&mut self, _: &Entry, new: NewEntry) -> Result<(), Infallible> {
+        self.told(format!("install {new:?}"))
+    }
+    fn set_page_dirty(&mut self) -> Result<(), Infallible> {
+        self.told("page dirty")
+    }
+    fn remove_rmap(&mut self, entry: &Entry) -> Result<(), Infallible> {
+        if let Some(page) = self.maps {
+            page.borrow_mut().maps -= 1;
+        }
+        self.told(format!("remove {:x}", entry.address))
+    }
+}
+
+impl Bookkeeping for Recorder<'_> {
+    fn split_huge_pmd(&mut self, freeze: bool) -> Result<(), Infallible> {
+        self.told(format!("split, freeze: {freeze}"))
+    }
+    fn widen_for_sharing(&mut self, range: Range<u64>) -> Result<Range<u64>, Infallible> {
+        self.told(format!("widen {}", at(&range)))?;
+        Ok(0..0x4000_0000)
+    }
+    fn invalidate_begin(&mut self, range: Range<u64>) -> Result<(), Infallible> {
+        self.told(format!("begin {}", at(&range)))
+    }
+    fn invalidate(&mut self, range: Range<u64>) -> Result<(), Infallible> {
+        self.told(format!("invalidate {}", at(&range)))
+    }
+    fn invalidate_end(&mut self, range: Range<u64>) -> Result<(), Infallible> {
+        self.told(format!("end {}", at(&range)))
+    }
+    fn unshare_pmd(&mut self, _: &Entry, range: &Range<u64>) -> Result<bool, Infallible> {
+        self.told(format!("un-share {}", at(range)))?;
+        Ok(self.unshares)
+    }
+    fn update_hiwater(&mut self) -> Result<(), Infallible> {
+        self.told("high water")
+    }
+    fn count(&mut self, delta: CounterDelta) -> Result<(), Infallible> {
+        let CounterDelta {
+            anon,
+            file,
+            shmem,
+            swap_ents,
+            hugetlb,
+        } = delta;
+        self.told(format!("count {anon} {file} {shmem} {swap_ents} {hugetlb}"))
+    }
+    fn swap_duplicate(&mut self, _: &Entry) -> Result<Hook, Infallible> {
+        self.told("slot")?;
+        Ok(Hook::Done)
+    }
+    fn arch_unmap(&mut self, _: &Entry, _: PteFlags) -> Result<Hook, Infallible> {
+        self.told("arch")?;
+        Ok(Hook::Done)
+    }
+}
+
+fn page(flags: PageFlags) -> PlainPage {
+    PlainPage {
+        flags,
+        refs: 10,
+        maps: 4,
+        pins: None,
+        base_pages: if flags.is_compound() { 512 } else { 1 },
+    }
+}
+
+fn vma(flags: VmFlags) -> PlainVma {
+    PlainVma {
+        flags,
+        range: 0x10_0000..0x100_0000,
+    }
+}
+
+/// What one walk is told, in its order.
+fn told(
+    page: PlainPage,
+    range: Range<u64>,
+    flags: UnmapFlags,
+    mut walk: Recorder<'_>,
+) -> Vec<String> {
+    let request = UnmapRequest::new(flags).unwrap().with_policy(IgnorePins);
+    let area = PlainVma {
+        flags: VmFlags::empty(),
+        range,
+    };
+    let walked = try_to_unmap_one(&page, &area, ADDRESS, &request, &mut walk).unwrap();
+    assert!(walked.verdict.goes_on());
+    walk.log
+}
+
+#[test]
+fn a_swap_in_the_order_of_linux() {
+    let bits = PteFlags::DIRTY | PteFlags::SOFT_DIRTY | PteFlags::WRITABLE;
+    let walk = Recorder::of(&[(ADDRESS, bits)]);
+    let log = told(page(SWAP), 0x10_0000..0x100_0000, UnmapFlags::empty(), walk);
+    let swap = format!("install {:?}", NewEntry::Swap(PteFlags::SOFT_DIRTY));
+    let expected = [
+        "begin 200000..201000",
+        "young 200000",
+        "clear 200000 Now",
+        "page dirty",
+        "high water",
+        "slot",
+        "arch",
+        &swap,
+        "count -1 0 0 1 0",
+        "invalidate 200000..201000",
+        "remove 200000",
+        "end 200000..201000",
+    ];
+    assert_eq!(log, expected);
+}
+
+#[test]
+fn the_range_ends_with_the_vma() {
+    let thp = page(SWAP | PageFlags::THP);
+    let flags = UnmapFlags::SPLIT_HUGE_PMD;
+    let log = told(thp, 0x10_0000..0x30_0000, flags, Recorder::default());
+    let clipped = [
+        "split, freeze: false",
+        "begin 200000..300000",
+        "end 200000..300000",
+    ];
+    assert_eq!(log, clipped);
+    let log = told(
+        thp,
+        0x10_0000..0x50_0000,
+        flags | UnmapFlags::SPLIT_FREEZE,
+        Recorder::default(),
+    );
+    let whole = [
+        "split, freeze: true",
+        "begin 200000..400000",
+        "end 200000..400000",
+    ];
+    assert_eq!(log, whole);
+}
+
+#[test]
+fn hugetlb_ranges_are_widened_and_entries_span_the_page() {
+    let huge = page(PageFlags::HUGETLB | PageFlags::PAGE_CACHE);
+    let flags = UnmapFlags::RMAP_LOCKED | UnmapFlags::IGNORE_ACCESS;
+    let range = 0x10_0000..0x100_0000u64;
+
+    let walk = Recorder::of(&[(ADDRESS, PteFlags::UNUSED)]);
+    let expected = [
+        "widen 200000..400000",
+        "begin 0..40000000",
+        "un-share 0..40000000",
+        "clear 200000 Now",
+        "high water",
+        "count 0 -1 0 0 0",
+        "invalidate 200000..400000",
+        "remove 200000",
+        "end 0..40000000",
+    ];
+    assert_eq!(told(huge, range.clone(), flags, walk), expected);
+
+    let walk = Recorder {
+        unshares: true,
+        ..Recorder::of(&[(ADDRESS, PteFlags::empty())])
+    };
+    let expected = [
+        "widen 200000..400000",
+        "begin 0..40000000",
+        "un-share 0..40000000",
+        "invalidate 0..40000000",
+        "end 0..40000000",
+    ];
+    assert_eq!(told(huge, range, flags, walk), expected);
+}
+
+/// One mapping in each of these VMAs.
+struct Mapped<'a> {
+    page: &'a RefCell<PlainPage>,
+    vmas: Vec<(VmFlags, PteFlags)>,
+    asked: usize,
+}
+
+impl Rmap for Mapped<'_> {
+    type Vma = PlainVma;
+    type Walk<'w>
+        = Recorder<'w>
+    where
+        Self: 'w;
+    type Error = Infallible;
+
+    fn next_vma(&mut self) -> NextVma<'_, Self> {
+        let next = self.vmas.get(self.asked).copied();
+        self.asked += 1;
+        Ok(next.map(|(flags, bits)| InVma {
+            vma: vma(flags),
+            address: ADDRESS,
+            walk: Recorder {
+                maps: Some(self.page),
+                ..Recorder::of(&[(ADDRESS, bits)])
+            },
+        }))
+    }
+}
+
+/// A page whose counts change under the walk.
+struct Shared<'a>(&'a RefCell<PlainPage>);
+
+impl PageLike for Shared<'_> {
+    fn flags(&self) -> PageFlags {
+        self.0.borrow().flags
+    }
+    fn ref_count(&self) -> i32 {
+        self.0.borrow().refs
+    }
+    fn map_count(&self) -> u32 {
+        self.0.borrow().maps
+    }
+}
+
+/// The outcome, VMAs walked into, entries taken, and how often the next VMA was asked for.
+fn over(
+    flags: PageFlags,
+    maps: u32,
+    asked: UnmapFlags,
+    vmas: &[(VmFlags, PteFlags)],
+) -> (Outcome, u32, u32, usize) {
+    let page = RefCell::new(PlainPage {
+        maps,
+        ..page(flags)
+    });
+    let mut rmap = Mapped {
+        page: &page,
+        vmas: vmas.to_vec(),
+        asked: 0,
+    };
+    let request = UnmapRequest::new(asked).unwrap();
+    let unmapped = try_to_unmap(&Shared(&page), &request, &mut rmap).unwrap();
+    assert_eq!(unmapped.outcome.is_unmapped(), page.borrow().maps == 0);
+    (unmapped.outcome, unmapped.vmas, unmapped.taken, rmap.asked)
+}
+
+const PLAIN: (VmFlags, PteFlags) = (VmFlags::empty(), PteFlags::empty());
+const STACK: (VmFlags, PteFlags) = (VmFlags::TEMPORARY_STACK, PteFlags::empty());
+
+#[test]
+fn the_walk_ends_when_nothing_maps_the_page() {
+    let none = UnmapFlags::empty();
+    let ended = over(SWAP, 2, none, &[PLAIN; 4]);
+    assert_eq!(ended, (Outcome::Unmapped, 2, 2, 2));
+    let not_found = Outcome::StillMapped(Reason::NotFound);
+    assert_eq!(over(SWAP, 3, none, &[PLAIN; 2]), (not_found, 2, 2, 3));
+}
+
+#[test]
+fn temporary_stacks_are_passed_by() {
+    let anon = SWAP;
+    let stays = Outcome::StillMapped(Reason::TemporaryStack);
+    for flags in [UnmapFlags::MIGRATION, UnmapFlags::SPLIT_FREEZE] {
+        let world = [STACK, PLAIN];
+        assert_eq!(over(anon, 2, flags, &world), (stays, 1, 1, 3));
+        // Not for KSM pages, nor for those of files.
+        let all = (Outcome::Unmapped, 2, 2, 2);
+        assert_eq!(over(anon | PageFlags::KSM, 2, flags, &world), all);
+        assert_eq!(over(PageFlags::PAGE_CACHE, 2, flags, &world), all);
+    }
+    let all = (Outcome::Unmapped, 2, 2, 2);
+    assert_eq!(over(anon, 2, UnmapFlags::empty(), &[STACK, PLAIN]), all);
+}
+
+#[test]
+fn the_first_obstacle_is_the_reason() {
+    let munlock = UnmapFlags::MUNLOCK;
+    let locked = (VmFlags::LOCKED, PteFlags::empty());
+    let first = Outcome::StillMapped(Reason::InVma(Verdict::NotLocked));
+    let ended = over(SWAP, 4, munlock, &[PLAIN, PLAIN, locked, PLAIN]);
+    assert_eq!(ended, (first, 3, 0, 3));
+}
+
+#[test]
+fn the_seed_patch_asks_in_every_vma() {
+    let page = RefCell::new(PlainPage {
+        refs: 2000,
+        ..page(SWAP)
+    });
+    let mut rmap = Mapped {
+        page: &page,
+        vmas: vec![PLAIN; 3],
+        asked: 0,
+    };
+    let request = UnmapRequest::new(UnmapFlags::empty()).unwrap();
+    let skipped = try_to_unmap(&Shared(&page), &request, &mut rmap).unwrap();
+    assert!(matches!(skipped.outcome, Outcome::Skipped(_)));
+    assert_eq!((skipped.vmas, rmap.asked), (0, 0), "once for the page");
+    let request = request.with_policy(SkipPinned);
+    let passed = try_to_unmap(&Shared(&page), &request, &mut rmap).unwrap();
+    let reason = Reason::InVma(Verdict::NextVma(pinfold::pin::Pins::Maybe {
+        estimate: 1,
+        longterm: None,
+    }));
+    assert_eq!(passed.outcome, Outcome::StillMapped(reason));
+    assert_eq!((passed.vmas, rmap.asked), (3, 4), "once for each VMA");
+}
