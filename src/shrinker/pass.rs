@@ -43,7 +43,9 @@ pub const MAX_BATCHES: u64 = 1 << 20;
 #[derive(Debug)]
 #[must_use = "a pass that is not finished forgets the work that was put off"]
 pub struct Pass {
-    freeable: u64,
+    /// What is too little for a batch is scanned if it is this much: all that the shrinker holds, or
+    /// in a full pass anything.
+    least: u64,
     batch: u64,
     left: u64,
     owed: u64,
@@ -75,10 +77,11 @@ impl Pass {
         Ok(Self::new(freeable, shrinker.batch(), plan.total, plan.owed))
     }
 
-    /// A turn over everything that the shrinker holds, whatever was put off before.
+    /// A turn over everything that the shrinker holds, to the last object, whatever was put off
+    /// before.
     pub fn begin_full<S: Shrinker + ?Sized>(shrinker: &mut S) -> Self {
         match freeable(shrinker) {
-            Ok(freeable) => Self::new(freeable, shrinker.batch(), freeable, 0),
+            Ok(freeable) => Self::new(1, shrinker.batch(), freeable, 0),
             Err(nothing) => Self::ended(nothing),
         }
     }
@@ -148,9 +151,9 @@ impl Pass {
         self.pages
     }
 
-    const fn new(freeable: u64, batch: u64, left: u64, owed: u64) -> Self {
+    const fn new(least: u64, batch: u64, left: u64, owed: u64) -> Self {
         Self {
-            freeable,
+            least,
             batch,
             left,
             owed,
@@ -168,7 +171,7 @@ impl Pass {
     }
 
     const fn next(&self) -> Option<NonZeroU64> {
-        next_batch(self.left, self.freeable, self.batch)
+        next_batch(self.left, self.least, self.batch)
     }
 
     /// Ends the pass, for the first reason that is given.
