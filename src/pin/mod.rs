@@ -25,13 +25,13 @@ mod reading;
 #[cfg(target_has_atomic = "64")]
 mod word;
 
-pub use biased::{BiasedRefs, PIN_BIAS, RefsLeft};
-pub use group::{PinAllError, PinGuard, Pinnable, ReleaseError, pin_all};
+pub use biased::{BiasedRefs, PIN_BIAS, RefsLeft, UnexpectedRefs};
+pub use group::{PinAllError, PinGuard, Pinnable, ReleaseError, Unpinned, pin_all, pin_all_with};
 pub use large::LargePageRefs;
-pub use ledger::{Charge, LedgerError, OwnerUse, PinLedger};
+pub use ledger::{Charge, LedgerError, LedgerFault, OwnerId, OwnerUse, PinLedger, RefusedCharge};
 pub use reading::{Biased, PinReading, Refined, refined_estimate};
 #[cfg(target_has_atomic = "64")]
-pub use word::{PinWord, WordSnapshot};
+pub use word::{BlockError, NotBlocked, NotParked, ParkError, PinWord, WordSnapshot};
 
 use core::fmt;
 

@@ -31,7 +31,7 @@ impl PinReading for Biased {
         if let Some(count) = page.exact_pins() {
             return Pins::exactly(count);
         }
-        maybe(page, page.ref_count().cast_unsigned() / PIN_BIAS)
+        maybe(page, unsigned(page.ref_count()) / PIN_BIAS)
     }
 }
 
@@ -74,7 +74,7 @@ impl PinReading for Refined {
         if let Some(count) = page.exact_pins() {
             return Pins::exactly(count);
         }
-        if page.ref_count().cast_unsigned() < PIN_BIAS {
+        if unsigned(page.ref_count()) < PIN_BIAS {
             return Pins::None;
         }
         maybe(page, refined_estimate::<PIN_BIAS>(page.counts()))
@@ -89,9 +89,10 @@ impl PinReading for Refined {
 /// refined: it reads as Linux reads it.
 #[must_use]
 #[inline]
+#[allow(clippy::arithmetic_side_effects)] // BIAS is not 0: asserted at compile time
 pub const fn refined_estimate<const BIAS: u32>(counts: RefCounts) -> u32 {
     const { assert!(BIAS >= 2) };
-    let refs = counts.refs.cast_unsigned();
+    let refs = unsigned(counts.refs);
     match refs.checked_sub(counts.explained) {
         Some(unexplained) if counts.refs >= 0 => unexplained.saturating_add(BIAS / 2) / BIAS,
         _ => refs / BIAS,
@@ -107,4 +108,10 @@ fn maybe<P: PageLike + ?Sized>(page: &P, estimate: u32) -> Pins {
         estimate,
         longterm: page.longterm_pins(),
     }
+}
+
+/// As Linux compares a reference count: an overflowed one is a very high one.
+#[inline]
+const fn unsigned(refs: i32) -> u32 {
+    u32::from_ne_bytes(refs.to_ne_bytes())
 }

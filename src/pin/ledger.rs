@@ -1,0 +1,559 @@
+//! Who pins: how many pages, of which kind, since when.
+
+use super::PinKind;
+use core::fmt;
+
+/// The books of pinned pages, by owner, in fixed space.
+///
+/// An *owner* is whoever answers for pins: a process, a device, a virtual machine. A *charge* is the
+/// pins of one DMA object of an owner: charged once when it is pinned and released once, however
+/// many tables the object appears in. Pages are base pages and times are ticks, both in the unit of
+/// the embedder, who also brings the lock: every change takes `&mut self`.
+///
+/// For each owner, `acquired - released == live` at all times; [`check`](Self::check) recounts it.
+///
+/// # Examples
+///
+/// ```
+/// use pinfold::pin::{LedgerError, PinKind, PinLedger};
+///
+/// let mut ledger = PinLedger::<4, 16>::new();
+/// let gpu = ledger.add_owner(7, 100)?;
+/// let frame = ledger.charge(gpu, PinKind::Longterm, 60, 1_000)?;
+/// assert_eq!(ledger.charge(gpu, PinKind::Short, 41, 1_001), Err(LedgerError::Limit));
+///
+/// let usage = ledger.usage(gpu)?;
+/// assert_eq!((usage.live(), usage.oldest_age(1_500)), (60, Some(500)));
+/// assert_eq!(ledger.release(frame).map_err(|refused| refused.error)?, 60);
+/// # Ok::<(), LedgerError>(())
+/// ```
+#[derive(Debug)]
+pub struct PinLedger<const OWNERS: usize, const CHARGES: usize> {
+    tag: u64,
+    owners: [Owner; OWNERS],
+    charges: [Slot; CHARGES],
+    /// Slots from here on have never been used.
+    fresh: usize,
+    /// The first of the slots that were used and are free again.
+    free: Option<usize>,
+}
+
+impl<const OWNERS: usize, const CHARGES: usize> PinLedger<OWNERS, CHARGES> {
+    /// An empty ledger.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::with_tag(0)
+    }
+
+    /// An empty ledger, whose owners and charges no ledger with another `tag` takes for its own.
+    #[must_use]
+    pub const fn with_tag(tag: u64) -> Self {
+        Self {
+            tag,
+            owners: [const { Owner::EMPTY }; OWNERS],
+            charges: [const { Slot::EMPTY }; CHARGES],
+            fresh: 0,
+            free: None,
+        }
+    }
+
+    /// Opens an account: `id` is the embedder's name for the owner, who may have at most
+    /// `limit_pages` pages pinned at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::DuplicateOwner`], [`LedgerError::Full`]. Nothing has changed.
+    pub fn add_owner(&mut self, id: u64, limit_pages: u64) -> Result<OwnerId, LedgerError> {
+        if self.owners.iter().any(|owner| owner.open && owner.id == id) {
+            return Err(LedgerError::DuplicateOwner);
+        }
+        let mut owners = self.owners.iter_mut().enumerate();
+        let (index, owner) = owners
+            .find(|(_, owner)| !owner.open)
+            .ok_or(LedgerError::Full)?;
+        *owner = Owner {
+            open: true,
+            generation: owner.generation.wrapping_add(1),
+            id,
+            limit: limit_pages,
+            ..Owner::EMPTY
+        };
+        Ok(OwnerId {
+            tag: self.tag,
+            index,
+            generation: owner.generation,
+        })
+    }
+
+    /// Closes the account of an owner who has nothing pinned and no charge open; what it came to.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::UnknownOwner`], [`LedgerError::ChargesOpen`]. Nothing has changed.
+    pub fn remove_owner(&mut self, owner: OwnerId) -> Result<OwnerUse, LedgerError> {
+        let usage = self.usage(owner)?;
+        if self.charges_of(owner.index).next().is_some() {
+            return Err(LedgerError::ChargesOpen);
+        }
+        self.owner_mut(owner)?.open = false;
+        Ok(usage)
+    }
+
+    /// Changes how many pages an owner may have pinned; what it has already may exceed it.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::UnknownOwner`]. Nothing has changed.
+    pub fn set_limit(&mut self, owner: OwnerId, limit_pages: u64) -> Result<(), LedgerError> {
+        self.owner_mut(owner)?.limit = limit_pages;
+        Ok(())
+    }
+
+    /// Charges the pins of one object to its owner: `pages` of them, pinned at the tick `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::UnknownOwner`], [`LedgerError::NoPages`] for an object of none,
+    /// [`LedgerError::Limit`] if the owner would exceed its limit, [`LedgerError::CounterEnd`] if
+    /// its total of all times would not fit, [`LedgerError::Full`] without a free charge. Nothing
+    /// has changed.
+    pub fn charge(
+        &mut self,
+        owner: OwnerId,
+        kind: PinKind,
+        pages: u64,
+        now: u64,
+    ) -> Result<Charge, LedgerError> {
+        let account = *self.owner(owner)?;
+        if pages == 0 {
+            return Err(LedgerError::NoPages);
+        }
+        let live = account
+            .live()
+            .checked_add(pages)
+            .ok_or(LedgerError::Limit)?;
+        if live > account.limit {
+            return Err(LedgerError::Limit);
+        }
+        let acquired = account
+            .acquired
+            .checked_add(pages)
+            .ok_or(LedgerError::CounterEnd)?;
+
+        let index = self.free.unwrap_or(self.fresh);
+        let slot = self.charges.get_mut(index).ok_or(LedgerError::Full)?;
+        match slot.state {
+            State::Free { next } if self.free.is_some() => self.free = next,
+            _ => self.fresh = self.fresh.saturating_add(1),
+        }
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.state = State::Open(Entry {
+            owner: owner.index,
+            kind,
+            pages,
+            since: now,
+        });
+        let generation = slot.generation;
+
+        let account = self.owner_mut(owner)?;
+        account.acquired = acquired;
+        let part = account.part_mut(kind);
+        *part = part.saturating_add(pages);
+        Ok(Charge {
+            tag: self.tag,
+            index,
+            generation,
+        })
+    }
+
+    /// Releases what is left of a charge and closes it; how many pages that was.
+    ///
+    /// # Errors
+    ///
+    /// [`RefusedCharge`] gives the charge back if it is none of this ledger's. Nothing has changed.
+    pub fn release(&mut self, charge: Charge) -> Result<u64, RefusedCharge> {
+        match self.close(&charge) {
+            Ok(pages) => Ok(pages),
+            Err(error) => Err(RefusedCharge { error, charge }),
+        }
+    }
+
+    /// Releases `pages` of a charge, which stays open; how many are left, perhaps none.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::UnknownCharge`], [`LedgerError::TooMany`] if it has fewer. Nothing has
+    /// changed.
+    pub fn release_pages(&mut self, charge: &Charge, pages: u64) -> Result<u64, LedgerError> {
+        let entry = self.entry_mut(charge)?;
+        let left = entry.pages.checked_sub(pages).ok_or(LedgerError::TooMany)?;
+        entry.pages = left;
+        let entry = *entry;
+        self.discharge(entry, pages);
+        Ok(left)
+    }
+
+    /// What an owner has pinned.
+    ///
+    /// Walks the charges for the oldest: O(`CHARGES`).
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::UnknownOwner`].
+    pub fn usage(&self, owner: OwnerId) -> Result<OwnerUse, LedgerError> {
+        let account = self.owner(owner)?;
+        Ok(self.usage_of(owner.index, account))
+    }
+
+    /// What each owner has pinned.
+    pub fn usages(&self) -> impl Iterator<Item = OwnerUse> + '_ {
+        let owners = self
+            .owners
+            .iter()
+            .enumerate()
+            .filter(|(_, owner)| owner.open);
+        owners.map(|(index, owner)| self.usage_of(index, owner))
+    }
+
+    /// Recounts everything from the open charges.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerFault`]: what does not add up, which would be a bug of this crate.
+    pub fn check(&self) -> Result<(), LedgerFault> {
+        for (index, owner) in self.owners.iter().enumerate() {
+            let sum = |kind| {
+                let entries = self.charges_of(index).filter(|entry| entry.kind == kind);
+                entries.fold(0u64, |sum, entry| sum.saturating_add(entry.pages))
+            };
+            let (short, longterm) = (sum(PinKind::Short), sum(PinKind::Longterm));
+            if !owner.open {
+                if self.charges_of(index).next().is_some() {
+                    return Err(LedgerFault::Orphans);
+                }
+                continue;
+            }
+            if (owner.short, owner.longterm) != (short, longterm) {
+                return Err(LedgerFault::Live { id: owner.id });
+            }
+            if owner.acquired.checked_sub(owner.released) != Some(owner.live()) {
+                return Err(LedgerFault::Totals { id: owner.id });
+            }
+        }
+        let open = self
+            .charges
+            .iter()
+            .filter(|slot| matches!(slot.state, State::Open(_)))
+            .count();
+        if open.checked_add(self.free_slots()?) != Some(CHARGES) {
+            return Err(LedgerFault::Slots);
+        }
+        Ok(())
+    }
+
+    /// Free slots: those never used, and those on the free list.
+    fn free_slots(&self) -> Result<usize, LedgerFault> {
+        let mut free = CHARGES.checked_sub(self.fresh).ok_or(LedgerFault::Slots)?;
+        let mut next = self.free;
+        while let Some(index) = next {
+            let slot = self.charges.get(index).ok_or(LedgerFault::Slots)?;
+            let State::Free { next: following } = slot.state else {
+                return Err(LedgerFault::Slots);
+            };
+            free = free.saturating_add(1);
+            if free > CHARGES {
+                return Err(LedgerFault::Slots);
+            }
+            next = following;
+        }
+        Ok(free)
+    }
+
+    fn owner(&self, id: OwnerId) -> Result<&Owner, LedgerError> {
+        let owner = self.owners.get(id.index).ok_or(LedgerError::UnknownOwner)?;
+        if id.tag == self.tag && owner.open && owner.generation == id.generation {
+            Ok(owner)
+        } else {
+            Err(LedgerError::UnknownOwner)
+        }
+    }
+
+    fn owner_mut(&mut self, id: OwnerId) -> Result<&mut Owner, LedgerError> {
+        self.owner(id)?;
+        self.owners
+            .get_mut(id.index)
+            .ok_or(LedgerError::UnknownOwner)
+    }
+
+    fn entry_mut(&mut self, charge: &Charge) -> Result<&mut Entry, LedgerError> {
+        let slot = self
+            .charges
+            .get_mut(charge.index)
+            .ok_or(LedgerError::UnknownCharge)?;
+        match &mut slot.state {
+            State::Open(entry)
+                if charge.tag == self.tag && slot.generation == charge.generation =>
+            {
+                Ok(entry)
+            }
+            _ => Err(LedgerError::UnknownCharge),
+        }
+    }
+
+    fn close(&mut self, charge: &Charge) -> Result<u64, LedgerError> {
+        let entry = *self.entry_mut(charge)?;
+        let slot = self
+            .charges
+            .get_mut(charge.index)
+            .ok_or(LedgerError::UnknownCharge)?;
+        slot.state = State::Free { next: self.free };
+        self.free = Some(charge.index);
+        self.discharge(entry, entry.pages);
+        Ok(entry.pages)
+    }
+
+    /// Takes pages off an account. They were put on it, so none of this saturates.
+    fn discharge(&mut self, entry: Entry, pages: u64) {
+        if let Some(account) = self.owners.get_mut(entry.owner) {
+            account.released = account.released.saturating_add(pages);
+            let part = account.part_mut(entry.kind);
+            *part = part.saturating_sub(pages);
+        }
+    }
+
+    fn charges_of(&self, owner: usize) -> impl Iterator<Item = &Entry> {
+        self.charges
+            .iter()
+            .filter_map(move |slot| match &slot.state {
+                State::Open(entry) if entry.owner == owner => Some(entry),
+                _ => None,
+            })
+    }
+
+    fn usage_of(&self, index: usize, owner: &Owner) -> OwnerUse {
+        let pinned = self.charges_of(index).filter(|entry| entry.pages > 0);
+        OwnerUse {
+            id: owner.id,
+            limit: owner.limit,
+            live_short: owner.short,
+            live_longterm: owner.longterm,
+            acquired: owner.acquired,
+            released: owner.released,
+            oldest: pinned.map(|entry| entry.since).min(),
+        }
+    }
+}
+
+impl<const OWNERS: usize, const CHARGES: usize> Default for PinLedger<OWNERS, CHARGES> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An account in a [`PinLedger`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OwnerId {
+    tag: u64,
+    index: usize,
+    generation: u64,
+}
+
+/// The open charge of one object: given to [`PinLedger::release`], once.
+///
+/// Neither copied nor cloned, so an object is not released twice. One that is dropped leaves its
+/// pages on the account.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "the pages stay on the account until the charge is released"]
+pub struct Charge {
+    tag: u64,
+    index: usize,
+    generation: u64,
+}
+
+/// What one owner has pinned, in pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OwnerUse {
+    /// The embedder's name for the owner.
+    pub id: u64,
+    /// How many pages it may have pinned at a time.
+    pub limit: u64,
+    /// Pages pinned short-term now.
+    pub live_short: u64,
+    /// Pages pinned long-term now.
+    pub live_longterm: u64,
+    /// Pages ever charged.
+    pub acquired: u64,
+    /// Pages ever released.
+    pub released: u64,
+    /// The tick of the oldest charge that has pages left.
+    pub oldest: Option<u64>,
+}
+
+impl OwnerUse {
+    /// Pages pinned now, of both kinds.
+    #[must_use]
+    pub const fn live(&self) -> u64 {
+        self.live_short.saturating_add(self.live_longterm)
+    }
+
+    /// How many ticks ago the oldest pages were pinned; 0 for a clock that went back.
+    #[must_use]
+    pub fn oldest_age(&self, now: u64) -> Option<u64> {
+        self.oldest.map(|since| now.saturating_sub(since))
+    }
+}
+
+/// Why the ledger refused. Nothing has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// No place is left for another owner, or another charge.
+    Full,
+    /// An owner of this name has an account already.
+    DuplicateOwner,
+    /// The account was closed, or is another ledger's.
+    UnknownOwner,
+    /// The owner has charges that were not released.
+    ChargesOpen,
+    /// The charge was released, or is another ledger's.
+    UnknownCharge,
+    /// An object of no pages.
+    NoPages,
+    /// The owner would have more pages pinned than it may.
+    Limit,
+    /// More pages than the charge has left.
+    TooMany,
+    /// The count of all pages ever charged to the owner is at its end.
+    CounterEnd,
+}
+
+impl fmt::Display for LedgerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the ledger is full",
+            Self::DuplicateOwner => "the owner has an account already",
+            Self::UnknownOwner => "no such owner",
+            Self::ChargesOpen => "the owner has open charges",
+            Self::UnknownCharge => "no such charge",
+            Self::NoPages => "an object of no pages is not charged",
+            Self::Limit => "the owner's limit is reached",
+            Self::TooMany => "the charge has fewer pages left",
+            Self::CounterEnd => "the owner's counter is at its end",
+        })
+    }
+}
+
+impl core::error::Error for LedgerError {}
+
+/// A charge that was not released, given back. Nothing has changed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RefusedCharge {
+    /// Why.
+    pub error: LedgerError,
+    /// The charge.
+    pub charge: Charge,
+}
+
+impl fmt::Display for RefusedCharge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl core::error::Error for RefusedCharge {}
+
+/// What [`PinLedger::check`] found not to add up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LedgerFault {
+    /// The pages of an owner's charges are not its live pages.
+    Live {
+        /// The owner.
+        id: u64,
+    },
+    /// For this owner, acquired less released is not what is live.
+    Totals {
+        /// The owner.
+        id: u64,
+    },
+    /// Charges of an account that is closed.
+    Orphans,
+    /// Open and free charges are not all charges.
+    Slots,
+}
+
+impl fmt::Display for LedgerFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Live { id } => write!(f, "owner {id}: live pages are not those of its charges"),
+            Self::Totals { id } => write!(f, "owner {id}: acquired less released is not live"),
+            Self::Orphans => f.write_str("charges of a closed account"),
+            Self::Slots => f.write_str("open and free charges are not all charges"),
+        }
+    }
+}
+
+impl core::error::Error for LedgerFault {}
+
+#[derive(Debug, Clone, Copy)]
+struct Owner {
+    open: bool,
+    generation: u64,
+    id: u64,
+    limit: u64,
+    short: u64,
+    longterm: u64,
+    acquired: u64,
+    released: u64,
+}
+
+impl Owner {
+    const EMPTY: Self = Self {
+        open: false,
+        generation: 0,
+        id: 0,
+        limit: 0,
+        short: 0,
+        longterm: 0,
+        acquired: 0,
+        released: 0,
+    };
+
+    fn live(&self) -> u64 {
+        self.short.saturating_add(self.longterm)
+    }
+
+    fn part_mut(&mut self, kind: PinKind) -> &mut u64 {
+        match kind {
+            PinKind::Short => &mut self.short,
+            PinKind::Longterm => &mut self.longterm,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u64,
+    state: State,
+}
+
+impl Slot {
+    const EMPTY: Self = Self {
+        generation: 0,
+        state: State::Free { next: None },
+    };
+}
+
+#[derive(Debug)]
+enum State {
+    Free { next: Option<usize> },
+    Open(Entry),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    owner: usize,
+    kind: PinKind,
+    pages: u64,
+    since: u64,
+}
