@@ -1,0 +1,114 @@
+//! What is measured: the crate and its twin, each in functions of their own that are not inlined,
+//! so that callgrind can tell them apart by name (`--toggle-collect='*measured_*'`).
+
+use crate::common::embed::Walk;
+use crate::common::hand::{self, HandFailure, HandWalked};
+use crate::common::pages::{KernelPage, Packed, Page, PlainCells};
+use pinfold::pin::PinReading;
+use pinfold::{
+    Failure, Operation, PinPolicy, PlainVma, UnmapFlags, UnmapRequest, Walked, try_to_unmap_one,
+};
+use std::convert::Infallible;
+
+type Ours = Result<Walked, Failure<Infallible>>;
+type Hand = Result<HandWalked, HandFailure>;
+
+/// A representation with both of its walks and both of its gates.
+pub(crate) trait Measured: Page {
+    fn ours(
+        page: &Self,
+        vma: &PlainVma,
+        address: u64,
+        request: &UnmapRequest,
+        walk: &mut Walk<'_, Self>,
+    ) -> Ours;
+    fn hand(
+        page: &Self,
+        vma: &PlainVma,
+        address: u64,
+        flags: UnmapFlags,
+        walk: &mut Walk<'_, Self>,
+    ) -> Hand;
+    fn gate_ours(pages: &[Self], request: &UnmapRequest) -> usize;
+    fn gate_hand(pages: &[Self], flags: UnmapFlags) -> usize;
+}
+
+/// The question for a whole page, as the LRU level asks it.
+#[inline]
+pub(crate) fn skipped<P: Page, L: PinPolicy>(page: &P, request: &UnmapRequest<L>) -> bool {
+    let pins = L::Reading::read(page);
+    let operation = Operation::of(request.flags(), page.flags());
+    let verdict = request.policy().verdict(operation, request.context(), pins);
+    !verdict.proceeds()
+}
+
+macro_rules! measured {
+    ($page:ty, $gate:ident, $walk:ident, $gate_hand:ident, $walk_hand:ident) => {
+        #[inline(never)]
+        fn $gate(pages: &[$page], request: &UnmapRequest) -> usize {
+            pages.iter().filter(|page| skipped(*page, request)).count()
+        }
+
+        #[inline(never)]
+        fn $walk(
+            page: &$page,
+            vma: &PlainVma,
+            address: u64,
+            request: &UnmapRequest,
+            walk: &mut Walk<'_, $page>,
+        ) -> Ours {
+            try_to_unmap_one(page, vma, address, request, walk)
+        }
+
+        impl Measured for $page {
+            #[inline]
+            fn ours(
+                page: &Self,
+                vma: &PlainVma,
+                address: u64,
+                request: &UnmapRequest,
+                walk: &mut Walk<'_, Self>,
+            ) -> Ours {
+                $walk(page, vma, address, request, walk)
+            }
+            #[inline]
+            fn hand(
+                page: &Self,
+                vma: &PlainVma,
+                address: u64,
+                flags: UnmapFlags,
+                walk: &mut Walk<'_, Self>,
+            ) -> Hand {
+                hand::$walk_hand(page, vma, address, flags, walk)
+            }
+            fn gate_ours(pages: &[Self], request: &UnmapRequest) -> usize {
+                $gate(pages, request)
+            }
+            fn gate_hand(pages: &[Self], flags: UnmapFlags) -> usize {
+                hand::$gate_hand(pages, flags)
+            }
+        }
+    };
+}
+
+measured!(
+    PlainCells,
+    measured_gate_ours_plain,
+    measured_ours_plain,
+    measured_gate_hand_plain,
+    measured_hand_plain
+);
+measured!(
+    Packed,
+    measured_gate_ours_packed,
+    measured_ours_packed,
+    measured_gate_hand_packed,
+    measured_hand_packed
+);
+measured!(
+    KernelPage,
+    measured_gate_ours_kernel,
+    measured_ours_kernel,
+    measured_gate_hand_kernel,
+    measured_hand_kernel
+);
