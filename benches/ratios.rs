@@ -109,10 +109,7 @@ fn mapped(scale: Scale) {
 /// d. The pin word beside a bare atomic.
 fn contended(scale: Scale) {
     pins::check();
-    header(
-        "pin + unpin beside fetch_add + fetch_sub",
-        "ns per pair",
-    );
+    header("pin + unpin beside fetch_add + fetch_sub", "ns per pair");
     let (rounds, pairs) = (scale.of(600, 1), scale.of(20_000, 10) as u32);
     paired(
         rounds,
@@ -134,7 +131,10 @@ fn contended(scale: Scale) {
 
 /// b. The gate over 16 million pages, beside a plain sum over the same memory.
 fn scan(scale: Scale) {
-    header("16 Mi pages beside a plain sum of their memory", "ns per page");
+    header(
+        "16 Mi pages beside a plain sum of their memory",
+        "ns per page",
+    );
     scan_of::<Packed>(scale, 15);
     scan_of::<KernelPage>(scale, 9);
 }
@@ -152,11 +152,19 @@ fn scan_of<P: Summed>(scale: Scale, rounds: usize) {
         let ratio = paired(rounds, pages, || timed(|| array.borrow().gate()), sum);
         let name = format!("gate, {}, {}", P::NAME, fill.name());
         ratio.print(&name, &bandwidth(ratio));
-        let ratio = paired(rounds, pages, || timed(|| array.borrow().gate_by_hand()), sum);
+        let ratio = paired(
+            rounds,
+            pages,
+            || timed(|| array.borrow().gate_by_hand()),
+            sum,
+        );
         ratio.print(&format!("  by hand, {}", fill.name()), &bandwidth(ratio));
     }
     let ours = || timed(|| array.unmap_one());
     let by_hand = || timed(|| array.unmap_one_by_hand());
     let ratio = paired(rounds, pages, ours, by_hand);
-    ratio.print(&format!("try_to_unmap_one, {}, beside by hand", P::NAME), "<= 1.02");
+    ratio.print(
+        &format!("try_to_unmap_one, {}, beside by hand", P::NAME),
+        "<= 1.02",
+    );
 }

@@ -42,7 +42,7 @@ const SHIFT: u32 = 12;
 const MIGRATES: UnmapFlags = UnmapFlags::MIGRATION.union(UnmapFlags::SPLIT_FREEZE);
 
 /// Pins out of a reference count from 1024 on, beside what explains references.
-#[inline]
+#[inline(always)]
 fn estimate(refs: i32, explained: u32) -> Pins {
     let estimate = match (refs as u32).checked_sub(explained) {
         Some(unexplained) if refs >= 0 => (unexplained + PIN_BIAS / 2) / PIN_BIAS,
@@ -57,7 +57,7 @@ fn estimate(refs: i32, explained: u32) -> Pins {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn explained(flags: PageFlags, maps: u32) -> u32 {
     let cached = flags.intersects(PageFlags::PAGE_CACHE.union(PageFlags::SWAP_CACHE));
     let private = flags.contains(PageFlags::PRIVATE);
@@ -65,7 +65,7 @@ fn explained(flags: PageFlags, maps: u32) -> u32 {
 }
 
 /// What a pin forbids.
-#[inline]
+#[inline(always)]
 fn forbidden(flags: UnmapFlags, page: PageFlags) -> PinVerdict {
     let opportunistic = flags.contains(UnmapFlags::OPPORTUNISTIC);
     if flags.contains(UnmapFlags::MUNLOCK) || page.contains(PageFlags::HWPOISON) {
@@ -93,14 +93,14 @@ pub(crate) struct Look {
 }
 
 impl PlainCells {
-    #[inline]
+    #[inline(always)]
     fn look(&self) -> Look {
         Look {
             flags: self.flags.get(),
             refs: self.refs.get(),
         }
     }
-    #[inline]
+    #[inline(always)]
     fn pins(&self, look: Look) -> Pins {
         if (look.refs as u32) < PIN_BIAS {
             return Pins::None;
@@ -111,7 +111,7 @@ impl PlainCells {
 }
 
 impl KernelPage {
-    #[inline]
+    #[inline(always)]
     fn look(&self) -> Look {
         Look {
             flags: PageFlags::from_bits_retain(self.flags.load(Ordering::Acquire) as u32),
@@ -122,7 +122,7 @@ impl KernelPage {
     fn maps(&self) -> u32 {
         self.mapcount.load(Ordering::Acquire).wrapping_add(1) as u32
     }
-    #[inline]
+    #[inline(always)]
     fn pins(&self, look: Look) -> Pins {
         if (look.refs as u32) < PIN_BIAS {
             return Pins::None;
@@ -143,7 +143,7 @@ pub(crate) struct Word {
 }
 
 impl Packed {
-    #[inline]
+    #[inline(always)]
     fn look(&self) -> Word {
         let word = self.word();
         Word {
@@ -152,7 +152,7 @@ impl Packed {
             word,
         }
     }
-    #[inline]
+    #[inline(always)]
     fn pins(&self, look: Word) -> Pins {
         if (look.refs as u32) < PIN_BIAS {
             return Pins::None;
@@ -187,12 +187,22 @@ macro_rules! by_hand {
             let (mut taken, mut deferred, mut deferred_dirty) = (0, 0, false);
             macro_rules! end {
                 ($verdict:expr) => {
-                    return Ok(HandWalked { verdict: $verdict, taken, deferred, deferred_dirty })
+                    return Ok(HandWalked {
+                        verdict: $verdict,
+                        taken,
+                        deferred,
+                        deferred_dirty,
+                    })
                 };
             }
             macro_rules! fail {
                 ($error:expr) => {
-                    return Err(HandFailure { error: $error, taken, deferred, deferred_dirty })
+                    return Err(HandFailure {
+                        error: $error,
+                        taken,
+                        deferred,
+                        deferred_dirty,
+                    })
                 };
             }
 
@@ -355,12 +365,12 @@ macro_rules! by_hand {
     };
 }
 
-#[inline]
+#[inline(always)]
 fn poisons(flags: UnmapFlags, page: PageFlags) -> bool {
     page.contains(PageFlags::HWPOISON) && !flags.contains(UnmapFlags::IGNORE_HWPOISON)
 }
 
-#[inline]
+#[inline(always)]
 fn unused(vma: VmFlags, bits: PteFlags) -> bool {
     bits.contains(PteFlags::UNUSED) && !vma.contains(VmFlags::UFFD)
 }

@@ -4,10 +4,7 @@
 use crate::common::embed::Walk;
 use crate::common::hand::{self, HandFailure, HandWalked};
 use crate::common::pages::{KernelPage, Packed, Page, PlainCells};
-use pinfold::pin::PinReading;
-use pinfold::{
-    Failure, Operation, PinPolicy, PlainVma, UnmapFlags, UnmapRequest, Walked, try_to_unmap_one,
-};
+use pinfold::{Failure, PlainVma, UnmapFlags, UnmapRequest, Walked, try_to_unmap_one};
 use std::convert::Infallible;
 
 type Ours = Result<Walked, Failure<Infallible>>;
@@ -33,20 +30,14 @@ pub(crate) trait Measured: Page {
     fn gate_hand(pages: &[Self], flags: UnmapFlags) -> usize;
 }
 
-/// The question for a whole page, as the LRU level asks it.
-#[inline]
-pub(crate) fn skipped<P: Page, L: PinPolicy>(page: &P, request: &UnmapRequest<L>) -> bool {
-    let pins = L::Reading::read(page);
-    let operation = Operation::of(request.flags(), page.flags());
-    let verdict = request.policy().verdict(operation, request.context(), pins);
-    !verdict.proceeds()
-}
-
 macro_rules! measured {
     ($page:ty, $gate:ident, $walk:ident, $gate_hand:ident, $walk_hand:ident) => {
         #[inline(never)]
         fn $gate(pages: &[$page], request: &UnmapRequest) -> usize {
-            pages.iter().filter(|page| skipped(*page, request)).count()
+            pages
+                .iter()
+                .filter(|page| !request.ask(*page).0.proceeds())
+                .count()
         }
 
         #[inline(never)]

@@ -68,12 +68,11 @@ impl Mapped {
         assert!(matches!(ours.outcome, Outcome::Skipped(_)), "{ours:?}");
         assert_eq!((ours.vmas, ours.taken), (0, 0));
         let patch = self.skip_pinned();
-        let per_vma = Outcome::StillMapped(Reason::InVma(Verdict::NextVma(
-            pinfold::pin::Pins::Maybe {
+        let per_vma =
+            Outcome::StillMapped(Reason::InVma(Verdict::NextVma(pinfold::pin::Pins::Maybe {
                 estimate: (self.vmas.len() as u32 + 2 + 1024) / 1024,
                 longterm: None,
-            },
-        )));
+            })));
         assert_eq!(patch.outcome, per_vma);
         assert_eq!((patch.vmas as usize, patch.taken), (self.vmas.len(), 0));
         for (_, pte) in &self.vmas {
