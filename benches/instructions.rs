@@ -20,9 +20,9 @@ use common::cases::{Mix, PAGES, Population, check_all};
 use common::measured::Measured;
 use common::pages::{KernelPage, Packed, PlainCells};
 use common::pins;
+use core::hint::black_box;
+use core::sync::atomic::AtomicU64;
 use pinfold::pin::{PinKind, PinWord};
-use std::hint::black_box;
-use std::sync::atomic::AtomicU64;
 
 const CALLS: usize = 1_000_000;
 

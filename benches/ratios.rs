@@ -15,8 +15,10 @@ use common::pins::{self, Contended};
 use common::ratio::{Ratio, Scale, header, paired};
 use common::rmap::Mapped;
 use common::scan::{Array, Fill, MANY, Summed};
-use std::hint::black_box;
-use std::time::{Duration, Instant};
+use core::hint::black_box;
+use core::time::Duration;
+use pinfold::Unmapped;
+use std::time::Instant;
 
 fn main() {
     let scale = Scale::from_args();
@@ -74,35 +76,38 @@ fn unmap_of<P: Measured>(scale: Scale) {
     }
 }
 
-/// c. `try_to_unmap` of a pinned page that is mapped often.
+/// c. `try_to_unmap` of a pinned page that is mapped often, beside the same mapped once.
 fn mapped(scale: Scale) {
     header(
-        "try_to_unmap of a pinned page: default policy, SkipPinned",
+        "try_to_unmap of a pinned page, beside the same page mapped once",
         "ns per page",
     );
-    let operations = scale.of(1000, 1);
-    let mut once = f64::NAN;
-    for times in [1, 10, 100, 1000] {
-        let mapped = Mapped::new(times);
-        mapped.check();
-        let repeat = |run: fn(&Mapped) -> pinfold::Unmapped| {
-            timed(|| {
-                for _ in 0..operations {
-                    run(black_box(&mapped)).flush.ignore();
-                }
-            })
-        };
-        let ratio = paired(
-            scale.of(60, 1),
-            operations,
-            || repeat(Mapped::skip_opportunistic),
-            || repeat(Mapped::skip_pinned),
-        );
-        if times == 1 {
-            once = ratio.ours;
+    let policies: [(&str, fn(&Mapped) -> Unmapped, &str); 2] = [
+        ("default", Mapped::skip_opportunistic, "constant"),
+        ("SkipPinned", Mapped::skip_pinned, "(grows)"),
+    ];
+    for (policy, unmap, target) in policies {
+        let once = Mapped::new(1);
+        for times in [1, 10, 100, 1000] {
+            let mapped = Mapped::new(times);
+            mapped.check();
+            let operations = scale.of(1000, 1);
+            let repeat = |mapped: &Mapped| {
+                timed(|| {
+                    for _ in 0..operations {
+                        unmap(black_box(mapped)).flush.ignore();
+                    }
+                })
+            };
+            let name = format!("{policy}, mapped {times} times");
+            paired(
+                scale.of(30, 1),
+                operations,
+                || repeat(&mapped),
+                || repeat(&once),
+            )
+            .print(&name, target);
         }
-        let target = format!("{:.2} of mapped once", ratio.ours / once);
-        ratio.print(&format!("mapped {times} times"), &target);
     }
 }
 
@@ -144,10 +149,10 @@ fn scan_of<P: Summed>(scale: Scale, rounds: usize) {
     let mut array = Array::<P>::new(pages);
     let rounds = scale.of(rounds, 1);
     let bandwidth = |ratio: Ratio| format!(">= 0.90 of its bandwidth: {:.2}", 1.0 / ratio.ratio);
-    for fill in [Fill::Objects, Fill::Scattered, Fill::All] {
+    for fill in Fill::ALL {
         array.fill(fill);
         array.check();
-        let array = std::cell::RefCell::new(&mut array);
+        let array = core::cell::RefCell::new(&mut array);
         let sum = || timed(|| array.borrow_mut().sum());
         let ratio = paired(rounds, pages, || timed(|| array.borrow().gate()), sum);
         let name = format!("gate, {}, {}", P::NAME, fill.name());

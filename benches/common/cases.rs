@@ -4,14 +4,15 @@ use crate::common::embed::{Mm, PRESENT, Pte, Walk};
 use crate::common::hand::{HandError, HandFailure, HandWalked};
 use crate::common::measured::Measured;
 use crate::common::pages::State;
+use core::cell::Cell;
+use core::convert::Infallible;
+use core::hint::black_box;
+use core::time::Duration;
 use pinfold::unmap::{Failure, UnmapError};
 use pinfold::{
     PageFlags, PageLike, PlainVma, PteFlags, UnmapFlags, UnmapRequest, Verdict, VmFlags, Walked,
 };
-use std::cell::Cell;
-use std::convert::Infallible;
-use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub(crate) const BASE: u64 = 0x7000_0000;
 /// What Linux 5.8's `shrink_page_list` asks of `try_to_unmap`.

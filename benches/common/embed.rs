@@ -3,12 +3,12 @@
 //! hand-written twin calls them directly.
 
 use crate::common::pages::Page;
+use core::cell::Cell;
+use core::convert::Infallible;
 use pinfold::{
     Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, NewEntry, PageFlags, PageTables,
     PteFlags,
 };
-use std::cell::Cell;
-use std::convert::Infallible;
 
 /// A page-table entry: the crate's flags in bits 0 to 6, then these.
 pub(crate) type Pte = Cell<u64>;

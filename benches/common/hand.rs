@@ -7,11 +7,11 @@
 
 use crate::common::embed::{self, Walk, bump};
 use crate::common::pages::{KernelPage, Packed, PlainCells};
+use core::sync::atomic::{Ordering, fence};
 use pinfold::pin::{PIN_BIAS, Pins};
 use pinfold::unmap::Stop;
 use pinfold::unmap::decide::Inconsistency;
 use pinfold::{FlushMode, PageFlags, PinVerdict, PlainVma, PteFlags, UnmapFlags, Verdict, VmFlags};
-use std::sync::atomic::{Ordering, fence};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HandWalked {

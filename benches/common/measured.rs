@@ -4,8 +4,8 @@
 use crate::common::embed::Walk;
 use crate::common::hand::{self, HandFailure, HandWalked};
 use crate::common::pages::{KernelPage, Packed, Page, PlainCells};
+use core::convert::Infallible;
 use pinfold::{Failure, PlainVma, UnmapFlags, UnmapRequest, Walked, try_to_unmap_one};
-use std::convert::Infallible;
 
 type Ours = Result<Walked, Failure<Infallible>>;
 type Hand = Result<HandWalked, HandFailure>;

@@ -2,6 +2,7 @@
 //! written by hand for each, and the populations that both are given.
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
+#![allow(clippy::result_large_err, reason = "it is what the crate returns")]
 
 pub(crate) mod cases;
 pub(crate) mod embed;

@@ -3,9 +3,9 @@
 //!
 //! All three keep their flags with the crate's values, so that no translation is measured.
 
+use core::cell::Cell;
+use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use pinfold::{PageFlags, PageLike, RefCounts};
-use std::cell::Cell;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 /// What a benchmark sets a page to, and compares afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl Packed {
 
     #[inline]
     pub(crate) const fn refs_of(word: u64) -> i32 {
-        (word.cast_signed() >> REFS_SHIFT) as i32
+        ((word as i64) >> REFS_SHIFT) as i32
     }
 
     pub(crate) const fn pack(state: State) -> u64 {

@@ -1,9 +1,10 @@
 //! Pins of one word, beside the bare atomic operations, on one thread and on two.
 
+use core::hint::black_box;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::time::Duration;
 use pinfold::pin::{PinKind, PinWord};
-use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// `pairs` times a pin and its unpin.
 #[inline(never)]

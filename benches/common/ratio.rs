@@ -1,7 +1,7 @@
 //! Ratios within one run: two things are timed in turn many times over, and what counts is the
 //! median of the paired ratios, which a busy machine disturbs least.
 
-use std::time::Duration;
+use core::time::Duration;
 
 /// How much is measured: everything, or (`cargo bench -- --test`) just enough to check answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

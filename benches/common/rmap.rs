@@ -3,13 +3,13 @@
 use crate::common::cases::{BASE, RECLAIM};
 use crate::common::embed::{Mm, PRESENT, Pte, Walk};
 use crate::common::pages::{KernelPage, Page, State};
+use core::cell::Cell;
+use core::convert::Infallible;
+use core::hint::black_box;
 use pinfold::{
     InVma, Outcome, PageFlags, PinPolicy, PlainVma, Reason, Rmap, SkipPinned, UnmapRequest,
     Unmapped, Verdict, VmFlags, try_to_unmap,
 };
-use std::cell::Cell;
-use std::convert::Infallible;
-use std::hint::black_box;
 
 /// A pinned page that so many areas map, one entry in each.
 #[derive(Debug)]

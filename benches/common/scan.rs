@@ -4,9 +4,9 @@ use crate::common::cases::{BASE, RECLAIM, Rng};
 use crate::common::embed::{Mm, Pte, Walk};
 use crate::common::measured::Measured;
 use crate::common::pages::{KernelPage, Packed, State};
+use core::cell::Cell;
+use core::hint::black_box;
 use pinfold::{PageFlags, PlainVma, UnmapRequest, Verdict, VmFlags};
-use std::cell::Cell;
-use std::hint::black_box;
 
 /// 16 million.
 pub(crate) const MANY: usize = 16 << 20;
@@ -14,6 +14,10 @@ pub(crate) const MANY: usize = 16 << 20;
 /// Which pages of an array are pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fill {
+    /// None.
+    None,
+    /// One in a hundred, in objects of 512 pages each, as devices pin them.
+    FewObjects,
     /// One in ten, in objects of 512 pages each, as devices pin them.
     Objects,
     /// One in ten, in no order, which no branch predictor can learn.
@@ -23,16 +27,29 @@ pub(crate) enum Fill {
 }
 
 impl Fill {
+    /// The last of them is `All`.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::None,
+        Self::FewObjects,
+        Self::Objects,
+        Self::Scattered,
+        Self::All,
+    ];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Objects => "objects pinned",
-            Self::Scattered => "scattered pins",
+            Self::None => "none pinned",
+            Self::FewObjects => "1 % in objects",
+            Self::Objects => "10 % in objects",
+            Self::Scattered => "10 % scattered",
             Self::All => "all pinned",
         }
     }
 
     fn pins(self, index: usize, rng: &mut Rng) -> bool {
         match self {
+            Self::None => false,
+            Self::FewObjects => (index / 512) % 100 == 3,
             Self::Objects => (index / 512) % 10 == 3,
             Self::Scattered => rng.one_in(10),
             Self::All => true,
