@@ -88,12 +88,13 @@ where
         Gate::NotMigratable => return Ok(early(Verdict::NotMigratable)),
         Gate::Walk(split) => split,
     };
-    if ask_pins {
-        match request.ask(page) {
-            (PinVerdict::Proceed, _) => {}
-            (PinVerdict::NextVma, pins) => return Ok(early(Verdict::NextVma(pins))),
-            (PinVerdict::SkipPage, pins) => return Ok(early(Verdict::SkipPage(pins))),
-            (PinVerdict::Refuse, pins) => return Ok(early(Verdict::Refused(pins))),
+    if ask_pins && L::READS_PINS {
+        let pins = L::Reading::read(page);
+        match request.verdict(pins, || state) {
+            PinVerdict::Proceed => {}
+            PinVerdict::NextVma => return Ok(early(Verdict::NextVma(pins))),
+            PinVerdict::SkipPage => return Ok(early(Verdict::SkipPage(pins))),
+            PinVerdict::Refuse => return Ok(early(Verdict::Refused(pins))),
         }
     }
     let mut driver = Driver {
@@ -315,7 +316,7 @@ where
         if L::SECOND_LOOK {
             // The pinner's partner in the race.
             let pins = race::second_look(|| L::Reading::read(self.page));
-            let verdict = self.request.verdict(self.page, pins);
+            let verdict = self.request.verdict(pins, || self.page.flags());
             if !verdict.proceeds() {
                 return put_back(self.walk, entry, bits, false, Stop::PinAppeared(pins));
             }

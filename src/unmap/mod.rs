@@ -14,7 +14,7 @@ pub use verdict::{Callback, Failure, Owed, Stop, UnmapError, Verdict, Walked};
 
 pub(crate) use driver::{unmap_in_vma, untouched};
 
-use crate::flags::{UnknownFlags, UnmapFlags};
+use crate::flags::{PageFlags, UnknownFlags, UnmapFlags};
 use crate::page::PageLike;
 use crate::pin::{PinReading, Pins};
 use crate::policy::{Context, Operation, PinPolicy, PinVerdict, SkipOpportunistic};
@@ -101,17 +101,17 @@ impl<L: PinPolicy> UnmapRequest<L> {
             return (PinVerdict::Proceed, Pins::None);
         }
         let pins = L::Reading::read(page);
-        (self.verdict(page, pins), pins)
+        (self.verdict(pins, || page.flags()), pins)
     }
 
-    /// The policy's verdict on a page with these pins. It is not asked about no pins, on which it
-    /// has only [one answer](PinPolicy#contract): most pages have none.
+    /// The policy's verdict on a page with these pins in this state. It is not asked about no pins,
+    /// on which it has only [one answer](PinPolicy#contract): most pages have none.
     #[inline]
-    pub(crate) fn verdict<P: PageLike + ?Sized>(&self, page: &P, pins: Pins) -> PinVerdict {
+    pub(crate) fn verdict(&self, pins: Pins, page: impl FnOnce() -> PageFlags) -> PinVerdict {
         if !pins.maybe_pinned() {
             return PinVerdict::Proceed;
         }
-        let operation = Operation::of(self.flags, page.flags());
+        let operation = Operation::of(self.flags, page());
         self.policy.verdict(operation, self.context, pins)
     }
 }
