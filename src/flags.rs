@@ -151,6 +151,13 @@ impl PageFlags {
     pub const fn is_compound(self) -> bool {
         self.intersects(Self::THP.union(Self::HUGETLB))
     }
+
+    /// Whether the page is anonymous and is swap-backed but not in the swap cache, or the reverse.
+    #[inline]
+    pub(crate) const fn is_inconsistent_anon(self) -> bool {
+        self.contains(Self::ANON)
+            && self.contains(Self::SWAP_BACKED) != self.contains(Self::SWAP_CACHE)
+    }
 }
 
 bitflags! {

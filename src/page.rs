@@ -102,10 +102,9 @@ pub trait PageLike {
         let cached = flags.intersects(PageFlags::PAGE_CACHE.union(PageFlags::SWAP_CACHE));
         let cache = if cached { self.base_pages() } else { 0 };
         let private = u32::from(flags.contains(PageFlags::PRIVATE));
-        self.map_count()
-            .saturating_add(cache)
-            .saturating_add(private)
-            .saturating_add(1)
+        // What is constant for most representations first: then only one addition can saturate.
+        let others = cache.saturating_add(private).saturating_add(1);
+        self.map_count().saturating_add(others)
     }
 
     /// The reference count beside the references that the page's state explains, for the

@@ -5,7 +5,7 @@ use crate::page::PageLike;
 use crate::pin::Pins;
 use crate::policy::{PinPolicy, PinVerdict};
 use crate::unmap::{
-    Bookkeeping, Callback, Failure, FlushDebt, UnmapError, UnmapRequest, Verdict, Walked, ask,
+    Bookkeeping, Callback, Failure, FlushDebt, UnmapError, UnmapRequest, Verdict, Walked,
     unmap_in_vma, untouched,
 };
 use crate::vma::Vma;
@@ -142,7 +142,7 @@ where
     if page.ref_count() == 0 {
         return Err(untouched(UnmapError::NoReference));
     }
-    match ask(page, request) {
+    match request.ask(page) {
         (PinVerdict::SkipPage, pins) => return Ok(nothing(Outcome::Skipped(pins))),
         (PinVerdict::Refuse, pins) => return Ok(nothing(Outcome::Refused(pins))),
         // A policy that answers per VMA is asked there.

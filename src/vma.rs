@@ -18,20 +18,24 @@ pub trait Vma {
 }
 
 impl<V: Vma + ?Sized> Vma for &V {
+    #[inline]
     fn flags(&self) -> VmFlags {
         (**self).flags()
     }
 
+    #[inline]
     fn range(&self) -> Range<u64> {
         (**self).range()
     }
 }
 
 impl<V: Vma + ?Sized> Vma for &mut V {
+    #[inline]
     fn flags(&self) -> VmFlags {
         (**self).flags()
     }
 
+    #[inline]
     fn range(&self) -> Range<u64> {
         (**self).range()
     }
@@ -47,10 +51,12 @@ pub struct PlainVma {
 }
 
 impl Vma for PlainVma {
+    #[inline]
     fn flags(&self) -> VmFlags {
         self.flags
     }
 
+    #[inline]
     fn range(&self) -> Range<u64> {
         self.range.clone()
     }

@@ -94,7 +94,8 @@ pub const fn refined_estimate<const BIAS: u32>(counts: RefCounts) -> u32 {
     const { assert!(BIAS >= 2) };
     let refs = unsigned(counts.refs);
     match refs.checked_sub(counts.explained) {
-        Some(unexplained) if counts.refs >= 0 => unexplained.saturating_add(BIAS / 2) / BIAS,
+        // No more than i32::MAX and half of u32::MAX: it cannot wrap.
+        Some(unexplained) if counts.refs >= 0 => unexplained.wrapping_add(BIAS / 2) / BIAS,
         _ => refs / BIAS,
     }
 }

@@ -7,8 +7,8 @@ use super::tlb::FlushDebt;
 use super::verdict::{Callback, Failure, Owed, Stop, UnmapError, Verdict, Walked};
 use crate::flags::{PageFlags, PteFlags, VmFlags};
 use crate::page::PageLike;
-use crate::pin::{PinReading, Pins, race};
-use crate::policy::{Operation, PinPolicy, PinVerdict};
+use crate::pin::{PinReading, race};
+use crate::policy::{PinPolicy, PinVerdict};
 use crate::vma::Vma;
 use core::ops::Range;
 
@@ -51,40 +51,6 @@ where
     unmap_in_vma(page, vma, address, request, walk, L::READS_PINS)
 }
 
-/// Asks the policy about a page. Without a policy that reads pins this is nothing.
-#[inline]
-pub(crate) fn ask<P, L>(page: &P, request: &UnmapRequest<L>) -> (PinVerdict, Pins)
-where
-    P: PageLike + ?Sized,
-    L: PinPolicy,
-{
-    if !L::READS_PINS {
-        return (PinVerdict::Proceed, Pins::None);
-    }
-    verdict_on(page, request, L::Reading::read(page))
-}
-
-/// [`ask`], after an entry was cleared: the pinner's partner in the race.
-#[inline]
-fn ask_again<P, L>(page: &P, request: &UnmapRequest<L>) -> (PinVerdict, Pins)
-where
-    P: PageLike + ?Sized,
-    L: PinPolicy,
-{
-    verdict_on(page, request, race::second_look(|| L::Reading::read(page)))
-}
-
-#[inline]
-fn verdict_on<P, L>(page: &P, request: &UnmapRequest<L>, pins: Pins) -> (PinVerdict, Pins)
-where
-    P: PageLike + ?Sized,
-    L: PinPolicy,
-{
-    let operation = Operation::of(request.flags(), page.flags());
-    let verdict = request.policy().verdict(operation, request.context(), pins);
-    (verdict, pins)
-}
-
 /// [`try_to_unmap_one`] for a page that has a reference; `ask_pins` if the policy is to be asked
 /// here and has not been asked for the whole page.
 #[inline]
@@ -116,18 +82,19 @@ where
     if address & base.wrapping_sub(1) != 0 {
         return Err(untouched(UnmapError::Misaligned { address }));
     }
-    let vma = vma.flags();
-    let split = match decide::gate(request.flags(), vma, page.flags()) {
+    let (vma, state) = (vma.flags(), page.flags());
+    let split = match decide::gate(request.flags(), vma, state) {
         Gate::NotLocked => return Ok(early(Verdict::NotLocked)),
         Gate::NotMigratable => return Ok(early(Verdict::NotMigratable)),
         Gate::Walk(split) => split,
     };
-    if ask_pins {
-        match ask(page, request) {
-            (PinVerdict::Proceed, _) => {}
-            (PinVerdict::NextVma, pins) => return Ok(early(Verdict::NextVma(pins))),
-            (PinVerdict::SkipPage, pins) => return Ok(early(Verdict::SkipPage(pins))),
-            (PinVerdict::Refuse, pins) => return Ok(early(Verdict::Refused(pins))),
+    if ask_pins && L::READS_PINS {
+        let pins = L::Reading::read(page);
+        match request.verdict(pins, || state) {
+            PinVerdict::Proceed => {}
+            PinVerdict::NextVma => return Ok(early(Verdict::NextVma(pins))),
+            PinVerdict::SkipPage => return Ok(early(Verdict::SkipPage(pins))),
+            PinVerdict::Refuse => return Ok(early(Verdict::Refused(pins))),
         }
     }
     let mut driver = Driver {
@@ -136,22 +103,20 @@ where
         address,
         request,
         walk,
+        state,
         range: address..area.end.min(address.saturating_add(page.size())),
         taken: 0,
         flush: FlushDebt::none(),
-        owed: Owed::default(),
     };
     let outcome = driver.run(split);
-    let Driver {
-        taken, flush, owed, ..
-    } = driver;
+    let Driver { taken, flush, .. } = driver;
     match outcome {
         Ok(verdict) => Ok(Walked {
             verdict,
             taken,
             flush,
         }),
-        Err(error) => Err(Failure {
+        Err(Fault { error, owed }) => Err(Failure {
             error,
             taken,
             flush,
@@ -178,23 +143,41 @@ pub(crate) fn untouched<E>(error: UnmapError<E>) -> Failure<E> {
     }
 }
 
+/// Nothing that is not inlined takes a reference to it, so that its fields live in registers.
 struct Driver<'a, P: ?Sized, L, W: ?Sized> {
     page: &'a P,
     vma: VmFlags,
     address: u64,
     request: &'a UnmapRequest<L>,
     walk: &'a mut W,
+    /// The state of the page: read at the gate, and again after each entry that is cleared.
+    state: PageFlags,
     range: Range<u64>,
     taken: u32,
     flush: FlushDebt,
+}
+
+/// What went wrong, and what could not be undone.
+struct Fault<E> {
+    error: UnmapError<E>,
     owed: Owed,
 }
 
+impl<E> From<UnmapError<E>> for Fault<E> {
+    #[cold]
+    fn from(error: UnmapError<E>) -> Self {
+        Self {
+            error,
+            owed: Owed::default(),
+        }
+    }
+}
+
 /// `Ok(None)`: go on to the next entry. `Ok(Some)`: the walk is over.
-type Step<E> = Result<Option<Verdict>, UnmapError<E>>;
+type Step<E> = Result<Option<Verdict>, Fault<E>>;
 
 /// What has been done for an entry since it was cleared, and must be undone if it is put back.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Done {
     slot: bool,
     counted: CounterDelta,
@@ -206,14 +189,15 @@ where
     L: PinPolicy,
     W: Bookkeeping + ?Sized,
 {
-    fn run(&mut self, split: Split) -> Result<Verdict, UnmapError<W::Error>> {
+    #[inline]
+    fn run(&mut self, split: Split) -> Result<Verdict, Fault<W::Error>> {
         let split = match split {
             Split::No => Ok(()),
             Split::Plain => self.walk.split_huge_pmd(false),
             Split::Freeze => self.walk.split_huge_pmd(true),
         };
         split.map_err(|source| self.failed(Callback::SplitHugePmd, source))?;
-        if self.page.flags().contains(PageFlags::HUGETLB) {
+        if self.state.contains(PageFlags::HUGETLB) {
             self.range = self
                 .walk
                 .widen_for_sharing(self.range.clone())
@@ -228,15 +212,19 @@ where
         match self.walk.invalidate_end(self.range.clone()) {
             Ok(()) => outcome,
             Err(source) => {
-                self.owed.range = self.range.clone();
-                self.owed.invalidate_end = true;
-                outcome.and(Err(self.failed(Callback::InvalidateEnd, source)))
+                let mut fault = match outcome {
+                    Ok(_) => self.failed(Callback::InvalidateEnd, source).into(),
+                    Err(fault) => fault,
+                };
+                fault.owed.range = self.range.clone();
+                fault.owed.invalidate_end = true;
+                Err(fault)
             }
         }
     }
 
     #[inline]
-    fn entries(&mut self) -> Result<Verdict, UnmapError<W::Error>> {
+    fn entries(&mut self) -> Result<Verdict, Fault<W::Error>> {
         loop {
             let next = self
                 .walk
@@ -245,21 +233,21 @@ where
             let Some(entry) = next else {
                 return Ok(Verdict::Done);
             };
-            if let Some(verdict) = self.entry(&entry)? {
+            if let Some(verdict) = self.entry(entry)? {
                 return Ok(verdict);
             }
         }
     }
 
     #[inline]
-    fn entry(&mut self, entry: &Entry) -> Step<W::Error> {
+    fn entry(&mut self, entry: Entry) -> Step<W::Error> {
         if !self.range.contains(&entry.address) {
-            return Err(wrong(decide::Inconsistency::EntryOutsideRange, entry));
+            return Err(wrong(decide::Inconsistency::EntryOutsideRange, entry).into());
         }
         let flags = self.request.flags();
-        match decide::look(flags, self.vma, self.page.flags(), entry.flags) {
+        match decide::look(flags, self.vma, self.state, entry.flags) {
             Look::NextEntry => Ok(None),
-            Look::Wrong(what) => Err(wrong(what, entry)),
+            Look::Wrong(what) => Err(wrong(what, entry).into()),
             Look::Mlocked { mlock_page } => {
                 if mlock_page {
                     self.walk
@@ -274,11 +262,11 @@ where
 
     /// Up to the clearing of the entry: whatever fails, it is in place.
     #[inline]
-    fn take(&mut self, entry: &Entry, take: Take) -> Step<W::Error> {
+    fn take(&mut self, entry: Entry, take: Take) -> Step<W::Error> {
         if take.unshare {
             let unshared = self
                 .walk
-                .unshare_pmd(entry, &self.range)
+                .unshare_pmd(&entry, &self.range)
                 .map_err(at(entry, Callback::UnsharePmd))?;
             if unshared {
                 return self.unshared(entry);
@@ -287,19 +275,21 @@ where
         if take.test_young {
             let young = self
                 .walk
-                .test_and_clear_young(entry)
+                .test_and_clear_young(&entry)
                 .map_err(at(entry, Callback::TestAndClearYoung))?;
             if young {
                 return Ok(Some(Verdict::Stopped(Stop::Young)));
             }
         }
         // D1: asked before the entry is lost, and again below, where it may have changed.
-        if self.replacement(take.kind, entry.flags) == Replacement::InconsistentAnon {
+        if self.state.is_inconsistent_anon()
+            && self.replacement(take.kind, entry.flags) == Replacement::InconsistentAnon
+        {
             return Ok(Some(Verdict::Stopped(Stop::InconsistentAnon)));
         }
         let cleared = self
             .walk
-            .clear(entry, take.flush)
+            .clear(&entry, take.flush)
             .map_err(at(entry, Callback::Clear))?;
         if cleared.deferred {
             self.flush.add(cleared.flags.contains(PteFlags::DIRTY));
@@ -308,42 +298,53 @@ where
     }
 
     #[cold]
-    fn unshared(&mut self, entry: &Entry) -> Step<W::Error> {
+    fn unshared(&mut self, entry: Entry) -> Step<W::Error> {
         if let Err(source) = self.walk.invalidate(self.range.clone()) {
-            self.owed.range = self.range.clone();
-            self.owed.invalidate = true;
-            return Err(at(entry, Callback::Invalidate)(source));
+            let mut fault = Fault::from(at(entry, Callback::Invalidate)(source));
+            fault.owed.range = self.range.clone();
+            fault.owed.invalidate = true;
+            return Err(fault);
         }
         Ok(Some(Verdict::Unshared))
     }
 
     /// From the clearing of the entry on: whatever fails, it is put back.
     #[inline]
-    fn cleared(&mut self, entry: &Entry, kind: TakeKind, bits: PteFlags) -> Step<W::Error> {
+    fn cleared(&mut self, entry: Entry, kind: TakeKind, bits: PteFlags) -> Step<W::Error> {
         let mut done = Done::default();
         // D4
         if L::SECOND_LOOK {
-            let (verdict, pins) = ask_again(self.page, self.request);
+            // The pinner's partner in the race.
+            let pins = race::second_look(|| L::Reading::read(self.page));
+            let verdict = self.request.verdict(pins, || self.page.flags());
             if !verdict.proceeds() {
-                return self.put_back(entry, bits, &done, Stop::PinAppeared(pins));
+                return put_back(self.walk, entry, bits, false, Stop::PinAppeared(pins));
             }
         }
         // The entry of a device-private page is not a mapping of the CPU's and has no dirty bit.
         if bits.contains(PteFlags::DIRTY) && kind != TakeKind::DevicePrivate {
             if let Err(source) = self.walk.set_page_dirty() {
-                return self.undo(entry, bits, &done, Callback::SetPageDirty, source);
+                return undo(self.walk, entry, bits, done, Callback::SetPageDirty, source);
             }
         }
         if let Err(source) = self.walk.update_hiwater() {
-            return self.undo(entry, bits, &done, Callback::UpdateHiwater, source);
+            return undo(
+                self.walk,
+                entry,
+                bits,
+                done,
+                Callback::UpdateHiwater,
+                source,
+            );
         }
+        self.state = self.page.flags();
         let replacement = self.replacement(kind, bits);
         match replacement {
             Replacement::InconsistentAnon => {
-                return self.put_back(entry, bits, &done, Stop::InconsistentAnon);
+                return put_back(self.walk, entry, bits, false, Stop::InconsistentAnon);
             }
             Replacement::KeepLazyfree => {
-                self.restore(entry, bits)?;
+                unwind(self.walk, entry, bits, done)?;
                 self.walk
                     .set_swap_backed()
                     .map_err(at(entry, Callback::SetSwapBacked))?;
@@ -352,21 +353,32 @@ where
             _ => {}
         }
         if replacement.needs_slot() {
-            match self.walk.swap_duplicate(entry) {
+            match self.walk.swap_duplicate(&entry) {
                 Ok(Hook::Done) => done.slot = true,
                 Ok(Hook::Refused) => {
-                    return self.put_back(entry, bits, &done, Stop::SwapSlotRefused);
+                    return put_back(self.walk, entry, bits, false, Stop::SwapSlotRefused);
                 }
                 Err(source) => {
-                    return self.undo(entry, bits, &done, Callback::SwapDuplicate, source);
+                    return undo(
+                        self.walk,
+                        entry,
+                        bits,
+                        done,
+                        Callback::SwapDuplicate,
+                        source,
+                    );
                 }
             }
         }
         if replacement.asks_arch() {
-            match self.walk.arch_unmap(entry, bits) {
+            match self.walk.arch_unmap(&entry, bits) {
                 Ok(Hook::Done) => {}
-                Ok(Hook::Refused) => return self.put_back(entry, bits, &done, Stop::ArchRefused),
-                Err(source) => return self.undo(entry, bits, &done, Callback::ArchUnmap, source),
+                Ok(Hook::Refused) => {
+                    return put_back(self.walk, entry, bits, done.slot, Stop::ArchRefused);
+                }
+                Err(source) => {
+                    return undo(self.walk, entry, bits, done, Callback::ArchUnmap, source);
+                }
             }
         }
         self.commit(entry, bits, replacement, done)
@@ -376,30 +388,30 @@ where
     #[inline]
     fn commit(
         &mut self,
-        entry: &Entry,
+        entry: Entry,
         bits: PteFlags,
         replacement: Replacement,
         mut done: Done,
     ) -> Step<W::Error> {
         if let Some(new) = replacement.entry() {
-            if let Err(source) = self.walk.install(entry, new) {
-                return self.undo(entry, bits, &done, Callback::Install, source);
+            if let Err(source) = self.walk.install(&entry, new) {
+                return undo(self.walk, entry, bits, done, Callback::Install, source);
             }
         }
-        let delta = replacement.counters(self.page.flags());
+        let delta = replacement.counters(self.state);
         if delta != CounterDelta::NONE {
             if let Err(source) = self.walk.count(delta) {
-                return self.undo(entry, bits, &done, Callback::Count, source);
+                return undo(self.walk, entry, bits, done, Callback::Count, source);
             }
             done.counted = delta;
         }
         if replacement.invalidates() {
             if let Err(source) = self.walk.invalidate(self.span(entry)) {
-                return self.undo(entry, bits, &done, Callback::Invalidate, source);
+                return undo(self.walk, entry, bits, done, Callback::Invalidate, source);
             }
         }
-        if let Err(source) = self.walk.remove_rmap(entry) {
-            return self.undo(entry, bits, &done, Callback::RemoveRmap, source);
+        if let Err(source) = self.walk.remove_rmap(&entry) {
+            return undo(self.walk, entry, bits, done, Callback::RemoveRmap, source);
         }
         self.taken = self.taken.saturating_add(1);
         Ok(None)
@@ -407,7 +419,7 @@ where
 
     #[inline]
     fn replacement(&self, kind: TakeKind, bits: PteFlags) -> Replacement {
-        let mut page = self.page.flags();
+        let mut page = self.state;
         page.set(
             PageFlags::DIRTY,
             page.contains(PageFlags::DIRTY) || bits.contains(PteFlags::DIRTY),
@@ -417,80 +429,13 @@ where
 
     /// The addresses in bytes that an entry of the page maps.
     #[inline]
-    fn span(&self, entry: &Entry) -> Range<u64> {
-        let size = if self.page.flags().contains(PageFlags::HUGETLB) {
+    fn span(&self, entry: Entry) -> Range<u64> {
+        let size = if self.state.contains(PageFlags::HUGETLB) {
             self.page.size()
         } else {
             1u64.checked_shl(self.page.base_shift()).unwrap_or(u64::MAX)
         };
         entry.address..entry.address.saturating_add(size)
-    }
-
-    /// Puts the entry back and stops the walk for `why`.
-    #[cold]
-    fn put_back(
-        &mut self,
-        entry: &Entry,
-        bits: PteFlags,
-        done: &Done,
-        why: Stop,
-    ) -> Step<W::Error> {
-        match self.unwind(entry, bits, done) {
-            Ok(()) => Ok(Some(Verdict::Stopped(why))),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Puts the entry back and stops the walk because `callback` failed.
-    #[cold]
-    fn undo(
-        &mut self,
-        entry: &Entry,
-        bits: PteFlags,
-        done: &Done,
-        callback: Callback,
-        source: W::Error,
-    ) -> Step<W::Error> {
-        // What even this could not undo is in `owed`; the first error is the one to tell.
-        let _ = self.unwind(entry, bits, done);
-        Err(at(entry, callback)(source))
-    }
-
-    /// Undoes, last first, all that was done since the entry was cleared; tells the first failure
-    /// and goes on.
-    fn unwind(
-        &mut self,
-        entry: &Entry,
-        bits: PteFlags,
-        done: &Done,
-    ) -> Result<(), UnmapError<W::Error>> {
-        let mut result = Ok(());
-        if done.counted != CounterDelta::NONE {
-            let delta = done.counted.undone();
-            if let Err(source) = self.walk.count(delta) {
-                self.owed.counters = delta;
-                result = Err(at(entry, Callback::Count)(source));
-            }
-        }
-        result = result.and(self.restore(entry, bits));
-        if done.slot {
-            if let Err(source) = self.walk.swap_free(entry) {
-                self.owed.entry = *entry;
-                self.owed.slot = true;
-                result = result.and(Err(at(entry, Callback::SwapFree)(source)));
-            }
-        }
-        result
-    }
-
-    fn restore(&mut self, entry: &Entry, bits: PteFlags) -> Result<(), UnmapError<W::Error>> {
-        self.walk
-            .install(entry, NewEntry::Restored(bits))
-            .map_err(|source| {
-                self.owed.entry = *entry;
-                self.owed.restore = Some(bits);
-                at(entry, Callback::Restore)(source)
-            })
     }
 
     #[cold]
@@ -503,7 +448,74 @@ where
     }
 }
 
-fn at<E>(entry: &Entry, callback: Callback) -> impl FnOnce(E) -> UnmapError<E> {
+/// Puts the entry back and stops the walk for `why`; `slot` if its swap slot was duplicated.
+#[cold]
+fn put_back<W: Bookkeeping + ?Sized>(
+    walk: &mut W,
+    entry: Entry,
+    bits: PteFlags,
+    slot: bool,
+    why: Stop,
+) -> Step<W::Error> {
+    let done = Done {
+        slot,
+        counted: CounterDelta::NONE,
+    };
+    unwind(walk, entry, bits, done).map(|()| Some(Verdict::Stopped(why)))
+}
+
+/// Puts the entry back and stops the walk because `callback` failed.
+#[cold]
+fn undo<W: Bookkeeping + ?Sized>(
+    walk: &mut W,
+    entry: Entry,
+    bits: PteFlags,
+    done: Done,
+    callback: Callback,
+    source: W::Error,
+) -> Step<W::Error> {
+    // The first error is the one to tell, with all that even this could not undo.
+    let owed = match unwind(walk, entry, bits, done) {
+        Ok(()) => Owed::default(),
+        Err(fault) => fault.owed,
+    };
+    let error = at(entry, callback)(source);
+    Err(Fault { error, owed })
+}
+
+/// Undoes, last first, all that was done since the entry was cleared; goes on after a failure, and
+/// tells the first.
+fn unwind<W: Bookkeeping + ?Sized>(
+    walk: &mut W,
+    entry: Entry,
+    bits: PteFlags,
+    done: Done,
+) -> Result<(), Fault<W::Error>> {
+    let mut owed = Owed::default();
+    let mut result = Ok(());
+    if done.counted != CounterDelta::NONE {
+        let delta = done.counted.undone();
+        if let Err(source) = walk.count(delta) {
+            owed.counters = delta;
+            result = Err(at(entry, Callback::Count)(source));
+        }
+    }
+    if let Err(source) = walk.install(&entry, NewEntry::Restored(bits)) {
+        owed.entry = entry;
+        owed.restore = Some(bits);
+        result = result.and(Err(at(entry, Callback::Restore)(source)));
+    }
+    if done.slot {
+        if let Err(source) = walk.swap_free(&entry) {
+            owed.entry = entry;
+            owed.slot = true;
+            result = result.and(Err(at(entry, Callback::SwapFree)(source)));
+        }
+    }
+    result.map_err(|error| Fault { error, owed })
+}
+
+fn at<E>(entry: Entry, callback: Callback) -> impl FnOnce(E) -> UnmapError<E> {
     let address = entry.address;
     move |source| UnmapError::Callback {
         callback,
@@ -512,7 +524,7 @@ fn at<E>(entry: &Entry, callback: Callback) -> impl FnOnce(E) -> UnmapError<E> {
     }
 }
 
-fn wrong<E>(what: decide::Inconsistency, entry: &Entry) -> UnmapError<E> {
+fn wrong<E>(what: decide::Inconsistency, entry: Entry) -> UnmapError<E> {
     UnmapError::Inconsistent {
         what,
         address: entry.address,

@@ -12,10 +12,12 @@ pub use embed::{Bookkeeping, Cleared, CounterDelta, Entry, Hook, NewEntry, PageT
 pub use tlb::{FlushDebt, FlushMode};
 pub use verdict::{Callback, Failure, Owed, Stop, UnmapError, Verdict, Walked};
 
-pub(crate) use driver::{ask, unmap_in_vma, untouched};
+pub(crate) use driver::{unmap_in_vma, untouched};
 
-use crate::flags::{UnknownFlags, UnmapFlags};
-use crate::policy::{Context, PinPolicy, SkipOpportunistic};
+use crate::flags::{PageFlags, UnknownFlags, UnmapFlags};
+use crate::page::PageLike;
+use crate::pin::{PinReading, Pins};
+use crate::policy::{Context, Operation, PinPolicy, PinVerdict, SkipOpportunistic};
 
 /// What is asked of a walk: flags, the policy for pinned pages, and who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,5 +85,43 @@ impl<L> UnmapRequest<L> {
     #[must_use]
     pub const fn context(&self) -> Context {
         self.context
+    }
+}
+
+impl<L: PinPolicy> UnmapRequest<L> {
+    /// Asks the policy about a page, before anything is touched: the question that a scan puts to
+    /// every page, once. Without a policy that reads pins this is nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use pinfold::{PageFlags, PinVerdict, PlainPage, UnmapFlags, UnmapRequest};
+    ///
+    /// let request = UnmapRequest::new(UnmapFlags::BATCH_FLUSH)?;
+    /// let flags = PageFlags::PAGE_CACHE;
+    /// let page = PlainPage { flags, refs: 3 + 1024, maps: 1, pins: None, base_pages: 1 };
+    /// let (verdict, pins) = request.ask(&page);
+    /// assert_eq!(verdict, PinVerdict::SkipPage);
+    /// assert!(pins.maybe_pinned());
+    /// # Ok::<(), pinfold::UnknownFlags>(())
+    /// ```
+    #[inline]
+    pub fn ask<P: PageLike + ?Sized>(&self, page: &P) -> (PinVerdict, Pins) {
+        if !L::READS_PINS {
+            return (PinVerdict::Proceed, Pins::None);
+        }
+        let pins = L::Reading::read(page);
+        (self.verdict(pins, || page.flags()), pins)
+    }
+
+    /// The policy's verdict on a page with these pins in this state. It is not asked about no pins,
+    /// on which it has only [one answer](PinPolicy#contract): most pages have none.
+    #[inline]
+    pub(crate) fn verdict(&self, pins: Pins, page: impl FnOnce() -> PageFlags) -> PinVerdict {
+        if !pins.maybe_pinned() {
+            return PinVerdict::Proceed;
+        }
+        let operation = Operation::of(self.flags, page());
+        self.policy.verdict(operation, self.context, pins)
     }
 }

@@ -1,0 +1,175 @@
+//! The README's figures about speed, as ratios within one run: `cargo bench --bench ratios`.
+//!
+//! Each answer is checked before it is timed. Arguments that are words restrict the run to the
+//! tables whose names contain one of them: `cargo bench --bench ratios -- pins`.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
+mod common;
+
+use common::cases::{Mix, PAGES, Population, check_all};
+use common::measured::Measured;
+use common::pages::{KernelPage, Packed, PlainCells};
+use common::pins::{self, Contended};
+use common::ratio::{Ratio, Scale, header, paired};
+use common::rmap::Mapped;
+use common::scan::{Array, Fill, MANY, Summed};
+use core::hint::black_box;
+use core::time::Duration;
+use pinfold::Unmapped;
+use std::time::Instant;
+
+fn main() {
+    let scale = Scale::from_args();
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
+    let tables: [(&str, fn(Scale)); 4] = [
+        ("unmap", unmap),
+        ("mapped", mapped),
+        ("pins", contended),
+        ("scan", scan),
+    ];
+    for (name, table) in tables {
+        if wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())) {
+            table(scale);
+        }
+    }
+}
+
+fn timed<T>(run: impl FnOnce() -> T) -> Duration {
+    let start = Instant::now();
+    black_box(run());
+    start.elapsed()
+}
+
+/// a. The gate and the whole `try_to_unmap_one`, beside the hand-written twins.
+fn unmap(scale: Scale) {
+    header(
+        "beside the same by hand, for one representation",
+        "ns per page",
+    );
+    unmap_of::<PlainCells>(scale);
+    unmap_of::<Packed>(scale);
+    unmap_of::<KernelPage>(scale);
+}
+
+fn unmap_of<P: Measured>(scale: Scale) {
+    check_all::<P>();
+    for mix in Mix::ALL {
+        let pages = Population::<P>::new(mix, PAGES);
+        let rounds = scale.of(600, 1);
+        let gate = || timed(|| (0..8).map(|_| pages.gate_ours()).sum::<usize>());
+        let by_hand = || timed(|| (0..8).map(|_| pages.gate_hand()).sum::<usize>());
+        paired(rounds, 8 * PAGES, gate, by_hand)
+            .print(&format!("gate, {}, {}", P::NAME, mix.name()), "<= 1.02");
+    }
+    for mix in Mix::ALL {
+        let pages = Population::<P>::new(mix, PAGES);
+        let ours = || pages.timed(Population::pass_ours);
+        let by_hand = || pages.timed(Population::pass_hand);
+        let rounds = scale.of(1500, 1);
+        let name = format!("try_to_unmap_one, {}, {}", P::NAME, mix.name());
+        paired(rounds, PAGES, ours, by_hand).print(&name, "<= 1.02");
+    }
+}
+
+/// c. `try_to_unmap` of a pinned page that is mapped often, beside the same mapped once.
+fn mapped(scale: Scale) {
+    header(
+        "try_to_unmap of a pinned page, beside the same page mapped once",
+        "ns per page",
+    );
+    let policies: [(&str, fn(&Mapped) -> Unmapped, &str); 2] = [
+        ("default", Mapped::skip_opportunistic, "constant"),
+        ("SkipPinned", Mapped::skip_pinned, "(grows)"),
+    ];
+    for (policy, unmap, target) in policies {
+        let once = Mapped::new(1);
+        for times in [1, 10, 100, 1000] {
+            let mapped = Mapped::new(times);
+            mapped.check();
+            let operations = scale.of(1000, 1);
+            let repeat = |mapped: &Mapped| {
+                timed(|| {
+                    for _ in 0..operations {
+                        unmap(black_box(mapped)).flush.ignore();
+                    }
+                })
+            };
+            let name = format!("{policy}, mapped {times} times");
+            paired(
+                scale.of(30, 1),
+                operations,
+                || repeat(&mapped),
+                || repeat(&once),
+            )
+            .print(&name, target);
+        }
+    }
+}
+
+/// d. The pin word beside a bare atomic.
+fn contended(scale: Scale) {
+    pins::check();
+    header("pin + unpin beside fetch_add + fetch_sub", "ns per pair");
+    let (rounds, pairs) = (scale.of(600, 1), scale.of(20_000, 10) as u32);
+    paired(
+        rounds,
+        pairs as usize,
+        || pins::alone(pairs, true),
+        || pins::alone(pairs, false),
+    )
+    .print("one thread", "<= 1.2");
+    pins::both(&Contended::default(), |own| {
+        paired(
+            rounds,
+            pairs as usize,
+            || own.ours(pairs),
+            || own.bare(pairs),
+        )
+        .print("two threads, one word", "<= 1.2");
+    });
+}
+
+/// b. The gate over 16 million pages, beside a plain sum over the same memory.
+fn scan(scale: Scale) {
+    header(
+        "16 Mi pages beside a plain sum of their memory",
+        "ns per page",
+    );
+    scan_of::<Packed>(scale, 15);
+    scan_of::<KernelPage>(scale, 9);
+}
+
+fn scan_of<P: Summed>(scale: Scale, rounds: usize) {
+    let pages = scale.of(MANY, 5120);
+    let mut array = Array::<P>::new(pages);
+    let rounds = scale.of(rounds, 1);
+    let bandwidth = |ratio: Ratio| format!(">= 0.90 of its bandwidth: {:.2}", 1.0 / ratio.ratio);
+    for fill in Fill::ALL {
+        array.fill(fill);
+        array.check();
+        let array = core::cell::RefCell::new(&mut array);
+        let sum = || timed(|| array.borrow_mut().sum());
+        let ratio = paired(rounds, pages, || timed(|| array.borrow().gate()), sum);
+        let name = format!("gate, {}, {}", P::NAME, fill.name());
+        ratio.print(&name, &bandwidth(ratio));
+        let ratio = paired(
+            rounds,
+            pages,
+            || timed(|| array.borrow().gate_by_hand()),
+            sum,
+        );
+        ratio.print(&format!("  by hand, {}", fill.name()), &bandwidth(ratio));
+    }
+    let ours = || timed(|| array.unmap_one());
+    let by_hand = || timed(|| array.unmap_one_by_hand());
+    let ratio = paired(rounds, pages, ours, by_hand);
+    ratio.print(
+        &format!("try_to_unmap_one, {}, beside by hand", P::NAME),
+        "<= 1.02",
+    );
+}
