@@ -28,7 +28,8 @@ const MAX_WAITS: u32 = 16;
 /// # Errors
 ///
 /// [`ShrinkError`] if an operation of the embedder's failed; the page is unlocked, unless that
-/// failed, and is kept and counted as [`KeepReason::Failed`].
+/// failed, and is kept and counted as [`KeepReason::Failed`] (as
+/// [`LockBusy`](KeepReason::LockBusy) where it was the lock that could not be asked for).
 pub fn shrink_page<O, L, K>(
     page: &O::Page,
     control: &ScanControl<L, K>,
@@ -50,16 +51,21 @@ where
         pages: page.base_pages(),
         locked: false,
         scanned: false,
+        file: false,
     };
     let outcome = scan.decide();
     let unlocked = scan.unlock();
     let outcome = outcome.and_then(|fate| unlocked.map(|()| fate));
-    let (pages, scanned) = (scan.pages, scan.scanned);
+    scan.settle_split();
+    let (pages, scanned, file) = (scan.pages, scan.scanned, scan.file);
     let fate = match &outcome {
         Ok(fate) => *fate,
         Err(_) => Fate::Kept(KeepReason::Failed),
     };
     scan.stats.count(fate, pages, scanned);
+    if let Fate::Activated(_) = fate {
+        scan.stats.activate(pages, file);
+    }
     outcome
 }
 
@@ -73,6 +79,8 @@ struct Scan<'a, O: PageOps, L, K> {
     pages: u32,
     locked: bool,
     scanned: bool,
+    /// Whether the page that is being activated is a file's.
+    file: bool,
 }
 
 type Step<O, T> = Result<T, ShrinkError<<O as PageOps>::Error>>;
@@ -314,9 +322,10 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
     /// A page that was split counts as one page from then on; its tails come by themselves.
     #[inline]
     fn settle_split(&mut self) {
-        if self.pages > 1 && !self.is_huge() {
-            self.stats.unscan(self.pages.saturating_sub(1));
-            self.pages = 1;
+        if self.pages > 1 && self.scanned {
+            let pages = self.page.base_pages().clamp(1, self.pages);
+            self.stats.unscan(self.pages.saturating_sub(pages));
+            self.pages = pages;
         }
     }
 
@@ -428,10 +437,14 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
             .ops
             .remove(self.page, how)
             .map_err(failed(PageOp::Remove))?;
-        Ok(match removed {
-            Hook::Done => Fate::Freed,
-            Hook::Refused => Fate::Kept(KeepReason::Held),
-        })
+        if removed == Hook::Refused {
+            return Ok(Fate::Kept(KeepReason::Held));
+        }
+        // Out of memory is out of memory: were it kept because its lock could not be given back, a
+        // frozen page would be on a list.
+        let _ = self.unlock();
+        self.locked = false;
+        Ok(Fate::Freed)
     }
 
     fn activate(&mut self, why: ActivateReason) -> Step<O, Fate> {
@@ -446,8 +459,7 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
             return Ok(Fate::Kept(KeepReason::Mlocked));
         }
         self.update(PageFlags::ACTIVE, PageFlags::empty())?;
-        let file = !self.page.flags().contains(PageFlags::SWAP_BACKED);
-        self.stats.activate(self.pages, file);
+        self.file = !self.page.flags().contains(PageFlags::SWAP_BACKED);
         Ok(Fate::Activated(why))
     }
 
