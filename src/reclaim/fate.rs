@@ -69,6 +69,43 @@ where
     outcome
 }
 
+/// The hint: the pins that make it useless to spend anything on a page. Poisoned pages are never
+/// hindered.
+#[inline]
+pub(super) fn pin_hint<P, L, K>(page: &P, control: &ScanControl<L, K>) -> Option<Pins>
+where
+    P: PageLike,
+    L: PinPolicy,
+{
+    if control.flags.contains(ScanFlags::NO_PIN_HINT) {
+        return None;
+    }
+    let operation = Operation::of(UnmapFlags::OPPORTUNISTIC, page.flags());
+    forbidding_pins(page, control, operation)
+}
+
+/// The pins of the page, if they forbid the operation. Without a policy that reads pins this is
+/// nothing.
+#[inline]
+fn forbidding_pins<P, L, K>(
+    page: &P,
+    control: &ScanControl<L, K>,
+    operation: Operation,
+) -> Option<Pins>
+where
+    P: PageLike,
+    L: PinPolicy,
+{
+    if !L::READS_PINS {
+        return None;
+    }
+    let pins = L::Reading::read(page);
+    match control.policy.verdict(operation, control.context, pins) {
+        PinVerdict::Proceed => None,
+        PinVerdict::NextVma | PinVerdict::SkipPage | PinVerdict::Refuse => Some(pins),
+    }
+}
+
 struct Scan<'a, O: PageOps, L, K> {
     page: &'a O::Page,
     control: &'a ScanControl<L, K>,
@@ -117,10 +154,8 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
         self.locked = true;
         self.stats.scan(self.pages, self.scanned);
         self.scanned = true;
-        if L::READS_PINS && !self.scan_has(ScanFlags::NO_PIN_HINT) {
-            if let Some(fate) = self.pinned(Operation::Reclaim) {
-                return Ok(Some(fate));
-            }
+        if let Some(pins) = pin_hint(self.page, self.control) {
+            return Ok(Some(self.set_aside(pins)));
         }
         let page = self.page.flags();
         match decide::entrance(page, self.page.map_count() != 0, self.control.flags) {
@@ -171,10 +206,8 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
             }
         }
         // The answer: from here on no pin can come through a page table.
-        if L::READS_PINS {
-            if let Some(fate) = self.pinned(Operation::Free) {
-                return Ok(fate);
-            }
+        if let Some(fate) = self.pinned(Operation::Free) {
+            return Ok(fate);
         }
         match decide::dirty(
             self.page.flags(),
@@ -205,21 +238,7 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
     /// What becomes of the page if its pins forbid the operation.
     #[inline]
     fn pinned(&self, operation: Operation) -> Option<Fate> {
-        let pins = L::Reading::read(self.page);
-        let operation = match operation {
-            Operation::Reclaim => Operation::of(UnmapFlags::OPPORTUNISTIC, self.page.flags()),
-            other => other,
-        };
-        match self
-            .control
-            .policy
-            .verdict(operation, self.control.context, pins)
-        {
-            PinVerdict::Proceed => None,
-            PinVerdict::NextVma | PinVerdict::SkipPage | PinVerdict::Refuse => {
-                Some(self.set_aside(pins))
-            }
-        }
+        forbidding_pins(self.page, self.control, operation).map(|pins| self.set_aside(pins))
     }
 
     #[cold]
@@ -394,17 +413,9 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
                 if self.page.flags().intersects(unfinished) {
                     return Ok(Some(Fate::Kept(KeepReason::Writeback)));
                 }
-                Ok(self.pinned_meanwhile())
+                // Writing takes long: the pins are asked once more.
+                Ok(self.pinned(Operation::Free))
             }
-        }
-    }
-
-    /// Writing takes long: the pins are asked once more.
-    fn pinned_meanwhile(&self) -> Option<Fate> {
-        if L::READS_PINS {
-            self.pinned(Operation::Free)
-        } else {
-            None
         }
     }
 
