@@ -44,7 +44,8 @@ pub const fn refill(page: PageFlags, found: Referenced) -> Refill {
 ///
 /// # Errors
 ///
-/// [`ShrinkError`] if an operation of the embedder's failed; the page is back on its list.
+/// [`ShrinkError`] if an operation of the embedder's failed; the page is back on its list. It owes
+/// nothing.
 pub fn age_page<B, L, K>(
     list: Lru,
     page: B::Page,
