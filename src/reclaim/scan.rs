@@ -424,8 +424,7 @@ impl LruScan {
             Err((debt, source)) => {
                 self.flush = debt;
                 self.errors = self.errors.saturating_add(1);
-                let op = PageOp::FlushTlb;
-                lists.failed(None, ShrinkError::Op { op, source });
+                lists.failed(None, ShrinkError::op(PageOp::FlushTlb, source));
                 Release::AfterFlush
             }
         };
