@@ -2,6 +2,7 @@
 
 use super::lists::{Lists, Lru, is_scanned, reclaimable_pages};
 use super::scan::{LruScan, Progress};
+use crate::debug::debug_fields;
 use core::fmt;
 
 /// Counts passes that did not meet their target.
@@ -110,7 +111,7 @@ impl Default for Futility {
 /// Who holds the pins, how many, and since when is in the embedder's
 /// [`PinLedger`](crate::pin::PinLedger).
 #[must_use]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Futile {
     /// Passes in a row that did not meet their target.
@@ -126,6 +127,15 @@ pub struct Futile {
     /// Still on the lists that are scanned, beside the pinned ones.
     pub reclaimable: u64,
 }
+
+debug_fields!(Futile {
+    passes,
+    target,
+    reclaimed,
+    pinned,
+    parked,
+    reclaimable,
+});
 
 impl fmt::Display for Futile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
