@@ -82,12 +82,12 @@ where
     if address & base.wrapping_sub(1) != 0 {
         return Err(untouched(UnmapError::Misaligned { address }));
     }
-    let (vma, state) = (vma.flags(), page.flags());
-    let split = match decide::gate(request.flags(), vma, state) {
+    let state = page.flags();
+    match decide::gate(request.flags(), vma.flags(), state) {
         Gate::NotLocked => return Ok(early(Verdict::NotLocked)),
         Gate::NotMigratable => return Ok(early(Verdict::NotMigratable)),
-        Gate::Walk(split) => split,
-    };
+        Gate::Walk(_) => {}
+    }
     if ask_pins && L::READS_PINS {
         let pins = L::Reading::read(page);
         match request.verdict(pins, || state) {
@@ -97,18 +97,48 @@ where
             PinVerdict::Refuse => return Ok(early(Verdict::Refused(pins))),
         }
     }
+    let area = Area {
+        vma: vma.flags(),
+        range: address..area.end.min(address.saturating_add(page.size())),
+    };
+    walk_entries(page, area, request, walk)
+}
+
+/// Where a walk goes.
+struct Area {
+    vma: VmFlags,
+    range: Range<u64>,
+}
+
+/// The walk, once the gate has let it in.
+///
+/// A function of its own, so that the gate, where a scan ends on pinned pages, saves no registers
+/// for it. It does not depend on the type of the VMA: an embedder enters it for `V` and, from an
+/// rmap, for `&V`, and what is inlined into it must have one caller.
+#[inline(never)]
+fn walk_entries<P, L, W>(
+    page: &P,
+    area: Area,
+    request: &UnmapRequest<L>,
+    walk: &mut W,
+) -> Result<Walked, Failure<W::Error>>
+where
+    P: PageLike + ?Sized,
+    L: PinPolicy,
+    W: Bookkeeping + ?Sized,
+{
     let mut driver = Driver {
         page,
-        vma,
-        address,
+        vma: area.vma,
+        address: area.range.start,
         request,
         walk,
-        state,
-        range: address..area.end.min(address.saturating_add(page.size())),
+        state: page.flags(),
+        range: area.range,
         taken: 0,
         flush: FlushDebt::none(),
     };
-    let outcome = driver.run(split);
+    let outcome = driver.run(Split::of(request.flags()));
     let Driver { taken, flush, .. } = driver;
     match outcome {
         Ok(verdict) => Ok(Walked {
@@ -321,6 +351,8 @@ where
                 return put_back(self.walk, entry, bits, false, Stop::PinAppeared(pins));
             }
         }
+        // Before the page is written to below, or the load would wait for that.
+        self.state = self.page.flags();
         // The entry of a device-private page is not a mapping of the CPU's and has no dirty bit.
         if bits.contains(PteFlags::DIRTY) && kind != TakeKind::DevicePrivate {
             if let Err(source) = self.walk.set_page_dirty() {
@@ -337,7 +369,6 @@ where
                 source,
             );
         }
-        self.state = self.page.flags();
         let replacement = self.replacement(kind, bits);
         match replacement {
             Replacement::InconsistentAnon => {
