@@ -88,6 +88,8 @@ pub struct Told {
     pub ends: u32,
     /// Invalidations under the lock.
     pub invalidates: u32,
+    /// Shared page tables that were taken out.
+    pub unshares: u32,
     /// Tests of the young bit.
     pub young_tests: u32,
     /// Swap slots duplicated.
@@ -119,9 +121,10 @@ impl Told {
             deferred: self.deferred,
             begins: self.begins,
             ends: self.ends,
+            unshares: self.unshares,
+            invalidates: self.invalidates,
             others: self
-                .invalidates
-                .saturating_add(self.young_tests)
+                .young_tests
                 .saturating_add(self.splits)
                 .saturating_add(self.freezes)
                 .saturating_add(self.mlocks),
@@ -345,6 +348,7 @@ impl<P: TestPage + ?Sized, const N: usize> Bookkeeping for Machine<'_, P, N> {
     fn unshare_pmd(&mut self, _: &Entry, _: &Range<u64>) -> Result<bool, Infallible> {
         if self.answers.unshares {
             bump(&mut self.told.flushes);
+            bump(&mut self.told.unshares);
         }
         Ok(self.answers.unshares)
     }

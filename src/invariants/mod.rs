@@ -103,6 +103,10 @@ pub struct Books {
     pub begins: u32,
     /// Ends of an invalidation.
     pub ends: u32,
+    /// Hugetlb page tables that were un-shared.
+    pub unshares: u32,
+    /// Invalidations under the page-table lock.
+    pub invalidates: u32,
     /// Anything else that can be counted: splits, young tests, mlocks. Only a skip looks at it.
     pub others: u32,
 }
@@ -120,6 +124,8 @@ impl Books {
             deferred: self.deferred.saturating_add(other.deferred),
             begins: self.begins.saturating_add(other.begins),
             ends: self.ends.saturating_add(other.ends),
+            unshares: self.unshares.saturating_add(other.unshares),
+            invalidates: self.invalidates.saturating_add(other.invalidates),
             others: self.others.saturating_add(other.others),
         }
     }
@@ -170,6 +176,8 @@ impl Snapshot<'_> {
             deferred: 0,
             begins: 0,
             ends: 0,
+            unshares: 0,
+            invalidates: 0,
             others: 0,
         },
     };
