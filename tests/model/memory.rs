@@ -401,6 +401,15 @@ impl<'m> Machine<'m> {
         }
     }
 
+    /// Nobody has used the frame of late.
+    pub(crate) fn make_old(&mut self, frame: &Frame) {
+        for &(space, page) in frame.rmap.borrow().iter() {
+            if let Pte::Present(_, flags) = &mut self.spaces[space].ptes[page] {
+                flags.remove(PteFlags::YOUNG);
+            }
+        }
+    }
+
     /// Every writeback that is under way ends.
     pub(crate) fn end_writeback(&mut self) {
         for frame in self.frames {

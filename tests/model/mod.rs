@@ -21,4 +21,4 @@ mod tables;
 pub(crate) use events::Event;
 pub(crate) use frame::Frame;
 pub(crate) use machine::{Config, Machine, Place};
-pub(crate) use memory::Area;
+pub(crate) use memory::{Area, Pte};

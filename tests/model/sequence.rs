@@ -17,6 +17,12 @@ pub(crate) const ANON: usize = 6;
 pub(crate) const FILE: usize = 3;
 const PAGES: usize = ANON + 2 * FILE;
 
+/// A scan that may do everything.
+pub(crate) const EVERYTHING: ScanFlags = ScanFlags::MAY_UNMAP
+    .union(ScanFlags::MAY_WRITE)
+    .union(ScanFlags::IO)
+    .union(ScanFlags::FS);
+
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
     Read(usize, usize),
@@ -197,8 +203,13 @@ impl<'m> Machine<'m> {
     fn reclaim(&mut self, reclaim: &Reclaim) {
         self.events = reclaim.events.iter().copied().collect();
         self.guards_pins = reclaim.policy != 0;
+        let mut flags = ScanFlags::from_bits_truncate(reclaim.flags);
         // Mostly, everything is allowed.
-        let mut flags = ScanFlags::from_bits_truncate(reclaim.flags | reclaim.flags >> 16);
+        match reclaim.flags >> 29 {
+            0 => {}
+            1 => flags |= EVERYTHING,
+            _ => flags = (flags | EVERYTHING).difference(ScanFlags::IGNORE_REFERENCES),
+        }
         flags.set(ScanFlags::NO_PIN_HINT, reclaim.policy == 2);
         let control = ScanControl::new(flags);
         match reclaim.policy {
@@ -288,12 +299,14 @@ impl<'m> Machine<'m> {
             .resize(self.slots.len() + self.frames.len(), None);
         self.sweep(u32::MAX, false);
         assert_eq!(self.parked.len(), 0, "forgotten on the parked list");
-        let all = ScanFlags::MAY_UNMAP | ScanFlags::MAY_WRITE | ScanFlags::IO | ScanFlags::FS;
         for _ in 0..8 {
             self.end_writeback();
             self.flush_files();
             let mut scan = LruScan::new(u64::MAX);
-            assert_eq!(scan.run(self, &ScanControl::new(all)), Progress::Exhausted);
+            assert_eq!(
+                scan.run(self, &ScanControl::new(EVERYTHING)),
+                Progress::Exhausted
+            );
             self.check();
         }
         for frame in self.frames {
