@@ -115,7 +115,7 @@ fn mapped(scale: Scale) {
 fn contended(scale: Scale) {
     pins::check();
     header("pin + unpin beside fetch_add + fetch_sub", "ns per pair");
-    let (rounds, pairs) = (scale.of(600, 1), scale.of(20_000, 10) as u32);
+    let (rounds, pairs) = (scale.of(300, 1), scale.of(20_000, 1000) as u32);
     paired(
         rounds,
         pairs as usize,
@@ -123,6 +123,8 @@ fn contended(scale: Scale) {
         || pins::alone(pairs, false),
     )
     .print("one thread", "<= 1.2");
+    // Short, so that both threads run from the beginning to the end of most.
+    let (rounds, pairs) = (scale.of(3000, 1), scale.of(1000, 100) as u32);
     pins::both(&Contended::default(), |own| {
         paired(
             rounds,

@@ -12,12 +12,13 @@
     clippy::needless_borrows_for_generic_args
 )]
 
-use pinfold::pin::{Biased, PinCount, Pins, Refined};
+use pinfold::pin::{Biased, PinCount, Pins, Refined, refined_estimate};
 use pinfold::unmap::decide::{self, Gate, Look, Replacement, Split, Take, TakeKind};
 use pinfold::unmap::{FlushMode, NewEntry};
 use pinfold::{
     Context, CounterDelta, IgnorePins, Operation, PageFlags, PinPolicy, PinVerdict, PteFlags,
-    Requester, SkipLongterm, SkipOpportunistic, SkipPinned, UnmapFlags, VmFlags, invariants,
+    RefCounts, Requester, SkipLongterm, SkipOpportunistic, SkipPinned, UnmapFlags, VmFlags,
+    invariants,
 };
 
 /// The names of all bits: ten of the request, then four of the VMA, nineteen of the page, seven of
@@ -566,6 +567,26 @@ fn policies() {
     ];
     hold(&SkipLongterm::<Refined>::new(), longterm);
     hold(&SkipLongterm::<Biased>::new(), longterm);
+}
+
+#[test]
+fn the_refined_estimate_rounds_at_half_a_bias() {
+    // References, of which so many are explained; the estimate.
+    let rows = [
+        (1023, 0, 1),
+        (1535, 1024, 0),
+        (1536, 1024, 1),
+        (2559, 1024, 1),
+        (2560, 1024, 2),
+        (10_001, 10_001, 0),
+        // Counts that cannot be are read as Linux reads them.
+        (2048, 2049, 2),
+        (-1, 10, u32::MAX / 1024),
+    ];
+    for (refs, explained, estimate) in rows {
+        let counts = RefCounts { refs, explained };
+        assert_eq!(refined_estimate::<1024>(counts), estimate, "{counts:?}");
+    }
 }
 
 #[test]

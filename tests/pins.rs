@@ -290,6 +290,16 @@ fn a_parked_page_without_pins_is_not_blocked() {
 }
 
 #[test]
+fn a_refused_pin_in_flight_is_not_released_by_an_unpin() {
+    for bits in [1 << 3 | 0b01, 1 << 34 | 0b01] {
+        let word = PinWord::from_bits(bits);
+        assert_eq!(word.unpin(SHORT), Err(PinError::Underflow));
+        assert_eq!(word.unpin(LONG), Err(PinError::Underflow));
+        assert_eq!(word.to_bits(), bits);
+    }
+}
+
+#[test]
 fn ever_pinned_sticks_until_cleared_and_is_not_set_by_refusals() {
     let word = PinWord::new();
     word.block().unwrap();
@@ -628,6 +638,31 @@ fn the_ledger_refuses_what_is_not_its_own_and_gives_it_back() {
     assert_eq!(theirs.release(refused.charge), Ok(3));
     assert_eq!(ours.usage(us).unwrap().live(), 3);
     assert_eq!(ours.release(own), Ok(3));
+}
+
+#[test]
+fn the_ledger_refuses_an_account_and_a_charge_of_before() {
+    let mut ledger = PinLedger::<1, 1>::new();
+    let old = ledger.add_owner(1, 10).unwrap();
+    ledger.remove_owner(old).unwrap();
+    let new = ledger.add_owner(1, 10).unwrap();
+    assert_eq!(
+        ledger.charge(old, SHORT, 1, 0).unwrap_err(),
+        LedgerError::UnknownOwner
+    );
+
+    // The same tag and place, but another ledger and an earlier charge.
+    let mut other = PinLedger::<1, 1>::new();
+    let owner = other.add_owner(1, 10).unwrap();
+    let stale = other.charge(owner, SHORT, 1, 0).unwrap();
+    let first = ledger.charge(new, SHORT, 1, 0).unwrap();
+    ledger.release(first).unwrap();
+    let second = ledger.charge(new, SHORT, 2, 0).unwrap();
+    assert_eq!(
+        ledger.release_pages(&stale, 1),
+        Err(LedgerError::UnknownCharge)
+    );
+    assert_eq!(ledger.release(second), Ok(2));
 }
 
 #[test]

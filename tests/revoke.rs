@@ -4,10 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use pinfold::pin::{OwnerShare, Owners, ask_order};
 use pinfold::pin::{OwnerUse, PinKind, PinLedger};
 use pinfold::revoke::{
-    Action, Answer, Deadlines, Event, Ladder, Level, OwnerShare, Owners, PinOwner, Pressure, Rung,
-    Shortfall, Signal, WhyShort, ask_order, drive,
+    Action, Answer, Deadlines, Event, Ladder, Level, PinOwner, Pressure, Rung, Shortfall, Signal,
+    WhyShort, drive,
 };
 use pinfold::shrinker::{Count, Scan, Shrinker};
 use proptest::prelude::*;

@@ -78,6 +78,8 @@ pub(crate) struct Contended {
     word: Line<PinWord>,
     bare: Line<AtomicU64>,
     turn: Line<AtomicU32>,
+    /// How many bursts the other thread has done.
+    bursts: Line<AtomicU64>,
     done: Line<AtomicBool>,
 }
 
@@ -93,6 +95,7 @@ const OURS: u32 = 1;
 const BARE: u32 = 2;
 /// How many pairs the other thread does between two looks at whose turn it is.
 const BURST: u32 = 64;
+const TRIES: u32 = 1_000_000;
 
 /// The side of the contended words that times itself.
 #[derive(Debug)]
@@ -101,23 +104,31 @@ pub(crate) struct Own<'a>(&'a Contended);
 impl Own<'_> {
     /// The time for `pairs` pins and unpins while the other thread does the same.
     pub(crate) fn ours(&self, pairs: u32) -> Duration {
-        self.timed(OURS, || {
+        self.timed(OURS, pairs, || {
             measured_pins_ours(&self.0.word, PinKind::Short, pairs);
         })
     }
 
     /// The time for `pairs` of the bare operations while the other thread does the same.
     pub(crate) fn bare(&self, pairs: u32) -> Duration {
-        self.timed(BARE, || measured_pins_bare(&self.0.bare, pairs))
+        self.timed(BARE, pairs, || measured_pins_bare(&self.0.bare, pairs))
     }
 
-    fn timed(&self, turn: u32, run: impl Fn()) -> Duration {
-        self.0.turn.store(turn, Ordering::Release);
-        let start = Instant::now();
-        run();
-        let took = start.elapsed();
-        self.0.turn.store(IDLE, Ordering::Release);
-        took
+    /// On a busy machine the other thread may not be running: only a time in which it did at least a
+    /// quarter as much counts.
+    fn timed(&self, turn: u32, pairs: u32, run: impl Fn()) -> Duration {
+        let bursts = || self.0.bursts.load(Ordering::Relaxed);
+        for _ in 0..TRIES {
+            self.0.turn.store(turn, Ordering::Release);
+            let (before, start) = (bursts(), Instant::now());
+            run();
+            let (took, after) = (start.elapsed(), bursts());
+            self.0.turn.store(IDLE, Ordering::Release);
+            if 4 * (after - before) * u64::from(BURST) >= u64::from(pairs) {
+                return took;
+            }
+        }
+        panic!("the other thread did not run: two processors are needed");
     }
 }
 
@@ -129,8 +140,12 @@ pub(crate) fn both(contended: &Contended, measure: impl FnOnce(&Own<'_>)) {
                 match contended.turn.load(Ordering::Acquire) {
                     OURS => measured_pins_ours(&contended.word, PinKind::Short, BURST),
                     BARE => measured_pins_bare(&contended.bare, BURST),
-                    _ => core::hint::spin_loop(),
+                    _ => {
+                        core::hint::spin_loop();
+                        continue;
+                    }
                 }
+                contended.bursts.fetch_add(1, Ordering::Relaxed);
             }
         });
         measure(&Own(contended));

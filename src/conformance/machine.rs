@@ -89,6 +89,8 @@ pub struct Told {
     pub ends: u32,
     /// Invalidations under the lock.
     pub invalidates: u32,
+    /// Shared page tables that were taken out.
+    pub unshares: u32,
     /// Tests of the young bit.
     pub young_tests: u32,
     /// Swap slots duplicated.
@@ -114,6 +116,7 @@ debug_fields!(Told {
     begins,
     ends,
     invalidates,
+    unshares,
     young_tests,
     swap_dups,
     swap_frees,
@@ -137,9 +140,10 @@ impl Told {
             deferred: self.deferred,
             begins: self.begins,
             ends: self.ends,
+            unshares: self.unshares,
+            invalidates: self.invalidates,
             others: self
-                .invalidates
-                .saturating_add(self.young_tests)
+                .young_tests
                 .saturating_add(self.splits)
                 .saturating_add(self.freezes)
                 .saturating_add(self.mlocks),
@@ -163,7 +167,16 @@ pub struct Machine<'a, P: ?Sized, const N: usize> {
 }
 
 debug_fields!([P: core::fmt::Debug + ?Sized, const N: usize] Machine<'_, P, N>, Machine {
-    page, answers, entries, len, base, next, told, write_at, pin_appeared, written,
+    page,
+    answers,
+    entries,
+    len,
+    base,
+    next,
+    told,
+    write_at,
+    pin_appeared,
+    written,
 });
 
 impl<'a, P: TestPage + ?Sized, const N: usize> Machine<'a, P, N> {
@@ -367,6 +380,7 @@ impl<P: TestPage + ?Sized, const N: usize> Bookkeeping for Machine<'_, P, N> {
     fn unshare_pmd(&mut self, _: &Entry, _: &Range<u64>) -> Result<bool, Infallible> {
         if self.answers.unshares {
             bump(&mut self.told.flushes);
+            bump(&mut self.told.unshares);
         }
         Ok(self.answers.unshares)
     }

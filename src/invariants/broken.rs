@@ -143,6 +143,13 @@ pub enum Broken {
         /// Ends, done and owed.
         ends: i64,
     },
+    /// The range of a page table that was un-shared is invalidated under the lock, or owed.
+    UnsharedNotInvalidated {
+        /// Page tables un-shared.
+        unshares: i64,
+        /// Invalidations, done and owed.
+        invalidates: i64,
+    },
     /// What is owed can be settled once the embedder's callbacks work again.
     StillOwed,
     /// A reading never misses a pin; nor, where long-term pins are known, a long-term one.
@@ -226,6 +233,7 @@ debug_variants!(Broken {
     FlushMissing { gone, flushes },
     DirtyDebtForgotten { address },
     NotifierUnpaired { begins, ends },
+    UnsharedNotInvalidated { unshares, invalidates },
     StillOwed {},
     PinMissed { truth, read },
     PinMiscounted { truth, read },
@@ -311,6 +319,13 @@ impl fmt::Display for Broken {
             Self::NotifierUnpaired { begins, ends } => {
                 write!(f, "{begins} invalidations began, {ends} ended")
             }
+            Self::UnsharedNotInvalidated {
+                unshares,
+                invalidates,
+            } => write!(
+                f,
+                "{unshares} page tables were un-shared with {invalidates} invalidations"
+            ),
             Self::StillOwed => f.write_str("what was owed could not be settled"),
             Self::PinMissed { truth, read } => {
                 write!(f, "pinned {truth:?}, read as: {read}")

@@ -104,6 +104,10 @@ pub struct Books {
     pub begins: u32,
     /// Ends of an invalidation.
     pub ends: u32,
+    /// Hugetlb page tables that were un-shared.
+    pub unshares: u32,
+    /// Invalidations under the page-table lock.
+    pub invalidates: u32,
     /// Anything else that can be counted: splits, young tests, mlocks. Only a skip looks at it.
     pub others: u32,
 }
@@ -117,6 +121,8 @@ debug_fields!(Books {
     deferred,
     begins,
     ends,
+    unshares,
+    invalidates,
     others,
 });
 
@@ -133,6 +139,8 @@ impl Books {
             deferred: self.deferred.saturating_add(other.deferred),
             begins: self.begins.saturating_add(other.begins),
             ends: self.ends.saturating_add(other.ends),
+            unshares: self.unshares.saturating_add(other.unshares),
+            invalidates: self.invalidates.saturating_add(other.invalidates),
             others: self.others.saturating_add(other.others),
         }
     }
@@ -166,7 +174,13 @@ pub struct Snapshot<'a> {
 }
 
 debug_fields!([] Snapshot<'_>, Snapshot {
-    page, refs, maps, pins, longterm, entries, books,
+    page,
+    refs,
+    maps,
+    pins,
+    longterm,
+    entries,
+    books,
 });
 
 impl Snapshot<'_> {
@@ -187,6 +201,8 @@ impl Snapshot<'_> {
             deferred: 0,
             begins: 0,
             ends: 0,
+            unshares: 0,
+            invalidates: 0,
             others: 0,
         },
     };

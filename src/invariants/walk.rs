@@ -339,20 +339,29 @@ pub fn flushes(walk: &Walk<'_>) -> Holds {
     Ok(())
 }
 
-/// Each begin of an invalidation has its end; an end that is owed counts.
+/// Each begin of an invalidation has its end, and an un-shared page table is invalidated; what is
+/// owed counts.
 ///
 /// # Errors
 ///
-/// [`Broken::NotifierUnpaired`].
+/// [`Broken::NotifierUnpaired`], [`Broken::UnsharedNotInvalidated`].
 pub fn notifier(walk: &Walk<'_>) -> Holds {
     let begins = change(walk.before.books.begins, walk.after.books.begins);
     let ends = change(walk.before.books.ends, walk.after.books.ends)
         .saturating_add(i64::from(walk.ending.owed.invalidate_end()));
-    if begins == ends {
-        Ok(())
-    } else {
-        Err(Broken::NotifierUnpaired { begins, ends })
+    if begins != ends {
+        return Err(Broken::NotifierUnpaired { begins, ends });
     }
+    let unshares = change(walk.before.books.unshares, walk.after.books.unshares);
+    let invalidates = change(walk.before.books.invalidates, walk.after.books.invalidates)
+        .saturating_add(i64::from(walk.ending.owed.invalidate()));
+    if unshares > invalidates {
+        return Err(Broken::UnsharedNotInvalidated {
+            unshares,
+            invalidates,
+        });
+    }
+    Ok(())
 }
 
 /// One entry before and after, and its bits if putting it back is owed.

@@ -10,7 +10,7 @@
 //! | overflow, underflow | refused, typed | refused, typed | refused, typed |
 //!
 //! Around them: [`PinGuard`] pins several pages or none, [`PinLedger`] knows who pins how much
-//! since when, and [`race`] is the protocol by which a lock-free pinner and an unmapper agree.
+//! since when ([`Owners`] names them), and [`race`] is the protocol by which a lock-free pinner and an unmapper agree.
 //!
 //! [`PinWord`] needs 64-bit atomics (`target_has_atomic = "64"`). It does not exist on targets
 //! without them, such as `thumbv7m-none-eabi`; there the biased count, which needs 32 bits, is the
@@ -20,6 +20,7 @@ mod biased;
 mod group;
 mod large;
 mod ledger;
+mod owners;
 pub mod race;
 mod reading;
 #[cfg(target_has_atomic = "64")]
@@ -30,6 +31,7 @@ pub(crate) use group::release;
 pub use group::{PinAllError, PinGuard, Pinnable, ReleaseError, Unpinned, pin_all, pin_all_with};
 pub use large::LargePageRefs;
 pub use ledger::{Charge, LedgerError, LedgerFault, OwnerId, OwnerUse, PinLedger, RefusedCharge};
+pub use owners::{OwnerShare, Owners, ask_order};
 pub use reading::{Biased, PinReading, Refined, refined_estimate};
 #[cfg(target_has_atomic = "64")]
 pub use word::{BlockError, NotBlocked, NotParked, ParkError, PinWord, WordSnapshot};

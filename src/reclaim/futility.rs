@@ -3,6 +3,7 @@
 use super::lists::{Lists, Lru, is_scanned, reclaimable_pages};
 use super::scan::{LruScan, Progress};
 use crate::debug::debug_fields;
+use crate::pin::Owners;
 use core::fmt;
 
 /// Counts passes that did not meet their target.
@@ -95,6 +96,7 @@ impl Futility {
                 pinned,
                 parked: lists.pages_parked(),
                 reclaimable: reclaimable_pages(lists).saturating_sub(pinned),
+                owners: lists.pin_owners(),
             }
         })
     }
@@ -107,9 +109,6 @@ impl Default for Futility {
 }
 
 /// The verdict that it is futile to go on, for the decision to kill something. In base pages.
-///
-/// Who holds the pins, how many, and since when is in the embedder's
-/// [`PinLedger`](crate::pin::PinLedger).
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -126,6 +125,8 @@ pub struct Futile {
     pub parked: u64,
     /// Still on the lists that are scanned, beside the pinned ones.
     pub reclaimable: u64,
+    /// Who pins, how much, and since when.
+    pub owners: Owners,
 }
 
 debug_fields!(Futile {
@@ -135,14 +136,15 @@ debug_fields!(Futile {
     pinned,
     parked,
     reclaimable,
+    owners,
 });
 
 impl fmt::Display for Futile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "gave up after {} passes: {} of {} pages, {} parked and {} listed pages are pinned",
-            self.passes, self.reclaimed, self.target, self.parked, self.pinned
+            "gave up after {} passes: {} of {} pages, {} parked and {} listed pages are pinned by {}",
+            self.passes, self.reclaimed, self.target, self.parked, self.pinned, self.owners
         )
     }
 }

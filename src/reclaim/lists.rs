@@ -4,7 +4,7 @@ use super::ShrinkError;
 use super::ops::PageOps;
 use crate::flags::PageFlags;
 use crate::page::PageLike;
-use crate::pin::Pins;
+use crate::pin::{Owners, Pins};
 
 /// The lists of pages that reclaim scans (`enum lru_list`, `include/linux/mmzone.h`, 5.8).
 ///
@@ -119,6 +119,12 @@ pub trait Lists: PageOps {
     /// How many base pages are parked.
     fn pages_parked(&self) -> u64 {
         0
+    }
+
+    /// Who pins, for the verdict that it is futile to go on: from the embedder's
+    /// [`PinLedger`](crate::pin::PinLedger), by [`Owners::collect`]. The default knows nobody.
+    fn pin_owners(&self) -> Owners {
+        Owners::default()
     }
 
     /// Whether anonymous pages can leave memory at all. Where not, their lists are not scanned.

@@ -241,7 +241,7 @@ pub enum Action {
 
 /// What was missing when the ladder gave up: for whoever decides what happens out of memory.
 ///
-/// [`Owners`](super::Owners) says who has it.
+/// [`Owners`](crate::pin::Owners) says who has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shortfall {
     /// Pages needed.

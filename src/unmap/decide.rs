@@ -32,6 +32,22 @@ pub enum Split {
     Freeze,
 }
 
+impl Split {
+    /// The split that these flags ask for.
+    #[must_use]
+    #[inline]
+    pub const fn of(flags: UnmapFlags) -> Self {
+        match (
+            flags.contains(UnmapFlags::SPLIT_HUGE_PMD),
+            flags.contains(UnmapFlags::SPLIT_FREEZE),
+        ) {
+            (false, _) => Self::No,
+            (true, false) => Self::Plain,
+            (true, true) => Self::Freeze,
+        }
+    }
+}
+
 /// The gate: what flags and states alone say about a page in a VMA.
 ///
 /// The pin policy is asked between the two early answers and the split; it needs to read the
@@ -47,16 +63,7 @@ pub const fn gate(flags: UnmapFlags, vma: VmFlags, page: PageFlags) -> Gate {
     {
         return Gate::NotMigratable;
     }
-    Gate::Walk(
-        match (
-            flags.contains(UnmapFlags::SPLIT_HUGE_PMD),
-            flags.contains(UnmapFlags::SPLIT_FREEZE),
-        ) {
-            (false, _) => Split::No,
-            (true, false) => Split::Plain,
-            (true, true) => Split::Freeze,
-        },
-    )
+    Gate::Walk(Split::of(flags))
 }
 
 /// What is to be done with an entry before it is cleared.

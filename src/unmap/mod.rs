@@ -5,7 +5,9 @@ pub mod decide;
 mod driver;
 mod embed;
 mod tlb;
+mod undo;
 mod verdict;
+mod walk;
 
 pub use driver::try_to_unmap_one;
 pub use embed::{Bookkeeping, Cleared, CounterDelta, Entry, Hook, NewEntry, PageTables};

@@ -300,6 +300,12 @@ impl Owed {
         self.counters
     }
 
+    /// Whether the range of a page table that was un-shared must still be invalidated.
+    #[must_use]
+    pub const fn invalidate(&self) -> bool {
+        self.invalidate
+    }
+
     /// Whether the end of the invalidation must still be told.
     #[must_use]
     pub const fn invalidate_end(&self) -> bool {

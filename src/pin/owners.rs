@@ -1,6 +1,6 @@
 //! Who pins, how much, since when, in the order in which to ask.
 
-use crate::pin::OwnerUse;
+use super::OwnerUse;
 use core::cmp::{Ordering, Reverse};
 use core::fmt;
 
@@ -9,8 +9,7 @@ use core::fmt;
 /// # Examples
 ///
 /// ```
-/// use pinfold::pin::{LedgerError, PinKind, PinLedger};
-/// use pinfold::revoke::Owners;
+/// use pinfold::pin::{LedgerError, Owners, PinKind, PinLedger};
 ///
 /// let mut ledger = PinLedger::<4, 16>::new();
 /// let (disk, gpu) = (ledger.add_owner(1, 100)?, ledger.add_owner(7, 100)?);
@@ -24,7 +23,7 @@ use core::fmt;
 /// # Ok::<(), LedgerError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Owners<const N: usize> {
+pub struct Owners<const N: usize = 8> {
     list: [Option<OwnerShare>; N],
     left_out: usize,
     left_out_pages: u64,
@@ -32,7 +31,7 @@ pub struct Owners<const N: usize> {
 
 impl<const N: usize> Owners<N> {
     /// The owners who have pages pinned, of all the ledger's
-    /// ([`PinLedger::usages`](crate::pin::PinLedger::usages)), in [`ask_order`].
+    /// ([`PinLedger::usages`](super::PinLedger::usages)), in [`ask_order`].
     ///
     /// O(owners x `N`).
     #[must_use]

@@ -1,0 +1,105 @@
+//! Moving a page to another frame.
+
+use super::frame::Frame;
+use super::machine::{Machine, Place};
+use super::memory::Pte;
+use super::tables::Reverse;
+use pinfold::reclaim::Lru;
+use pinfold::{Outcome, PageFlags, UnmapFlags, UnmapRequest, try_to_unmap};
+
+impl<'m> Machine<'m> {
+    /// Migrates or demotes a frame that is on a list; whether it moved. Panics if a pinned one did.
+    pub(crate) fn migrate(&mut self, index: usize, demote: bool) -> bool {
+        let old = &self.frames[index];
+        let Place::List(list) = self.places[index] else {
+            return false;
+        };
+        if self.locked_by_others[index] || old.has(PageFlags::WRITEBACK) {
+            return false;
+        }
+        self.isolate(old);
+        old.locked.set(true);
+        let mut flags =
+            UnmapFlags::MIGRATION | UnmapFlags::IGNORE_MLOCK | UnmapFlags::IGNORE_ACCESS;
+        flags.set(UnmapFlags::OPPORTUNISTIC, demote);
+        let request = UnmapRequest::new(flags).expect("known flags");
+        let pinned = self.pins_on(index) > 0;
+        let cleared = self.told.entries_cleared;
+        let unmapped = match try_to_unmap(old, &request, &mut Reverse::new(self, old)) {
+            Ok(unmapped) => {
+                unmapped.flush.ignore(); // Nothing is put off without BATCH_FLUSH.
+                match unmapped.outcome {
+                    Outcome::Skipped(_) => assert!(demote && pinned),
+                    Outcome::Refused(_) => assert!(!demote && pinned),
+                    Outcome::Unmapped | Outcome::StillMapped(_) => assert!(!pinned),
+                    other => panic!("{other:?}"),
+                }
+                unmapped.outcome.is_unmapped()
+            }
+            Err(failure) => {
+                self.settle(old, failure.owed);
+                failure.flush.ignore();
+                false
+            }
+        };
+        if pinned {
+            assert_eq!(
+                self.told.entries_cleared, cleared,
+                "a pinned page was touched"
+            );
+        }
+        let new = if unmapped { self.replace(old) } else { None };
+        let to = new.unwrap_or(old);
+        self.remap(old, to);
+        old.locked.set(false);
+        match new {
+            Some(new) => {
+                self.give_back(old, Place::Free);
+                self.place_on(list, new);
+            }
+            None => self.place_on(Lru::of(old.flags.get()), old),
+        }
+        new.is_some()
+    }
+
+    /// A new frame with what was in the old one, which is frozen; or nothing has changed.
+    fn replace(&mut self, old: &'m Frame) -> Option<&'m Frame> {
+        let cache = PageFlags::PAGE_CACHE | PageFlags::SWAP_CACHE;
+        let cached = old.flags.get().intersects(cache);
+        let others = i32::from(cached) + i32::from(old.has(PageFlags::PRIVATE));
+        let new = self.alloc()?;
+        if !self.freeze(old, 1 + others) {
+            self.put_ref(new);
+            return None;
+        }
+        assert_eq!(self.pins_on(old.index), 0, "migrated while pinned");
+        new.data.set(old.data.get());
+        new.flags.set(old.flags.get());
+        for _ in 0..others {
+            new.refs.try_get_ref().expect("the caller's is held");
+        }
+        if let Some(slot) = self.slot_of(old.index) {
+            self.slots[slot].as_mut().expect("in use").frame = Some(new.index);
+        }
+        for cached in self.files.iter_mut().flatten() {
+            if cached.frame == Some(old.index) {
+                cached.frame = Some(new.index);
+            }
+        }
+        Some(new)
+    }
+
+    /// Puts mappings of `to` in the place of the migration entries for `old`.
+    fn remap(&mut self, old: &Frame, to: &Frame) {
+        for space in 0..self.spaces.len() {
+            for page in 0..self.spaces[space].ptes.len() {
+                if let Pte::Migration(index, flags) = self.spaces[space].ptes[page] {
+                    assert_eq!(index, old.index);
+                    self.map(space, page, to, flags);
+                    // Migration entries count as resident.
+                    self.spaces[space].rss[Self::counter(to)] -= 1;
+                }
+            }
+        }
+    }
+}
