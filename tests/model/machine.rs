@@ -6,7 +6,7 @@ use super::memory::{Area, Cached, Slot, Space};
 use super::pins::Group;
 use pinfold::PageFlags;
 use pinfold::pin::{OwnerId, PinLedger, RefsLeft};
-use pinfold::reclaim::Lru;
+use pinfold::reclaim::{Lru, PageOp};
 use std::collections::VecDeque;
 
 /// Where a frame is: in exactly one of these.
@@ -91,6 +91,8 @@ pub(crate) struct Machine<'m> {
     /// A page is parked when it is pinned.
     pub(crate) parks_eagerly: bool,
     pub(crate) clock: u64,
+    /// What [`Lists::failed`](pinfold::reclaim::Lists::failed) was told.
+    pub(crate) failed: Vec<PageOp>,
 }
 
 impl<'m> Machine<'m> {
@@ -121,6 +123,7 @@ impl<'m> Machine<'m> {
             guards_pins: false,
             parks_eagerly: false,
             clock: 0,
+            failed: Vec::new(),
         }
     }
 

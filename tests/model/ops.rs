@@ -7,7 +7,7 @@ use super::memory::{Pte, Slot};
 use super::tables::{Reverse, Walk};
 use pinfold::pin::{Pins, RefsLeft};
 use pinfold::reclaim::{
-    Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
+    Lists, Lru, PageOp, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
 };
 use pinfold::unmap::Owed;
 use pinfold::{
@@ -233,6 +233,10 @@ impl<'m> Lists for Machine<'m> {
     }
 
     fn failed(&mut self, page: Option<&&'m Frame>, error: ShrinkError<Injected>) {
+        self.failed.push(match error {
+            ShrinkError::Op { op, .. } => op,
+            _ => PageOp::Unmap,
+        });
         let Some(page) = page else { return };
         if error.is_locked() {
             assert!(page.locked.replace(false), "it is not locked");
