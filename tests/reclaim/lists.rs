@@ -5,7 +5,7 @@ use crate::script::{Answers, Page, Script};
 use pinfold::PageFlags;
 use pinfold::reclaim::{
     Futility, Lists, Lru, LruScan, ParkLazily, ParkLongterm, Progress, Rotate, ScanControl,
-    Watermark, reclaimable_pages,
+    ScanFlags, Watermark, reclaimable_pages,
 };
 
 fn active(page: Page) -> Page {
@@ -214,6 +214,27 @@ fn few_file_pages() {
             .filter(|page| !page.flags.get().contains(PageFlags::ANON));
         assert_eq!(file.count() > 0, files_first);
     }
+}
+
+/// Anonymous pages that cannot be had do not keep few file pages from being scanned at last.
+#[test]
+fn few_file_pages_are_scanned_at_the_hardest_priority() {
+    let mut pages = vec![Page::anon(); 64];
+    pages.extend(vec![Page::file(); 8]);
+    let mut script = Script::with(Answers {
+        watermark: Watermark { free: 0, high: 20 },
+        ..Answers::default()
+    });
+    script.list(&pages);
+    // Without I/O, there is no swap to be had.
+    let control = ScanControl::new(EVERYTHING.difference(ScanFlags::IO));
+    let mut scan = LruScan::new(8);
+    while scan.priority() > 0 {
+        assert_eq!(scan.reclaimed(), 0);
+        assert_eq!(scan.step(&mut script, &control, 1), Progress::More);
+    }
+    assert_eq!(scan.run(&mut script, &control), Progress::Reached);
+    assert_eq!(script.freed.len(), 8);
 }
 
 /// The inactive list is refilled only while it is shorter than the active one.

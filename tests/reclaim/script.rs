@@ -92,6 +92,8 @@ pub(crate) struct Answers {
     pub(crate) can_split: bool,
     pub(crate) pmd_mapped: bool,
     pub(crate) written: PageOut,
+    /// While a page is written, somebody pins it.
+    pub(crate) pins_written: bool,
     pub(crate) buffers: Hook,
     pub(crate) last: bool,
     pub(crate) parks: bool,
@@ -116,6 +118,7 @@ impl Default for Answers {
             can_split: true,
             pmd_mapped: false,
             written: PageOut::Success,
+            pins_written: false,
             buffers: Hook::Done,
             last: true,
             parks: true,
@@ -270,6 +273,12 @@ impl<'p> PageOps for Script<'p> {
 
     fn write_out(&mut self, page: &&'p Page) -> Result<PageOut, PageOp> {
         self.call(PageOp::WriteOut)?;
+        if self.answers.pins_written {
+            page.pins.set(PinCount {
+                total: 1,
+                longterm: Some(1),
+            });
+        }
         if self.answers.written == PageOut::Success {
             page.flags
                 .set(page.flags.get().difference(PageFlags::DIRTY));
