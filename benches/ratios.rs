@@ -159,6 +159,11 @@ fn scan_of<P: Summed>(scale: Scale, rounds: usize) {
         let ratio = paired(rounds, pages, || timed(|| array.borrow().gate()), sum);
         let name = format!("gate, {}, {}", P::NAME, fill.name());
         ratio.print(&name, &bandwidth(ratio));
+        let ratio = paired(rounds, pages, || timed(|| array.borrow().gate_all()), sum);
+        ratio.print(
+            &format!("  all in one call, {}", fill.name()),
+            &bandwidth(ratio),
+        );
         let ratio = paired(
             rounds,
             pages,
