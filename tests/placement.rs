@@ -28,6 +28,8 @@ struct Frame {
     /// Reclaim found nothing against taking it.
     attacked: Cell<bool>,
     settled: Cell<u32>,
+    /// What it would refuse a pin with, though its counter would take it.
+    refuses: Option<PinError>,
 }
 
 impl Frame {
@@ -38,6 +40,7 @@ impl Frame {
             isolated: Cell::new(false),
             attacked: Cell::new(false),
             settled: Cell::new(0),
+            refuses: None,
         }
     }
 
@@ -65,6 +68,11 @@ impl PageLike for Frame {
 impl Placed for Frame {
     fn zone(&self) -> Zone {
         self.zone
+    }
+    fn pinnable(&self, _: PinKind) -> Result<(), PinError> {
+        let full = self.pins().1 >= PinWord::MAX_PINS;
+        let full = full.then_some(PinError::Overflow);
+        self.refuses.or(full).map_or(Ok(()), Err)
     }
 }
 
@@ -495,6 +503,34 @@ fn a_page_that_refuses() {
     machine.frames[6 + 3].word.block().unwrap();
     let result = machine.run(&request, &Locked::new(100));
     assert_eq!(result, Err((Some(3), PlaceStop::Refused(WhyNot::Blocked))));
+}
+
+/// The last pin that a page can take is ours: it is not asked for another one when its place is.
+#[test]
+fn a_page_that_is_pinned_is_not_asked_again() {
+    let request = PlaceRequest::new(PinKind::Longterm);
+    let mut machine = Machine::new(&MIXED);
+    let one_left = u64::from(PinWord::MAX_PINS - 1) << 34;
+    machine.frames[5].word = PinWord::from_bits(one_left);
+    assert_eq!(
+        machine.run(&request, &Locked::new(100)),
+        Ok(vec![Zone::Normal; 6])
+    );
+}
+
+#[test]
+fn a_page_that_says_so_is_not_tried() {
+    let request = PlaceRequest::new(PinKind::Longterm);
+    let refused = Err((Some(4), PlaceStop::Refused(WhyNot::Free)));
+    let mut machine = Machine::new(&MIXED);
+    machine.frames[4].refuses = Some(PinError::Free);
+    assert_eq!(machine.run(&request, &Locked::new(100)), refused);
+    assert!(!machine.frames[4].word.snapshot().ever_pinned);
+    // Neither is one that a page was moved to.
+    let mut machine = Machine::new(&MIXED);
+    machine.frames[6 + 4].refuses = Some(PinError::Free);
+    assert_eq!(machine.run(&request, &Locked::new(100)), refused);
+    assert!(!machine.frames[6 + 4].word.snapshot().ever_pinned);
 }
 
 #[test]
