@@ -4,16 +4,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use pinfold::pin::{OwnerShare, Owners, ask_order};
-use pinfold::pin::{OwnerUse, PinKind, PinLedger};
+use core::cmp::Ordering;
+use core::num::NonZeroU64;
+use pinfold::pin::{OwnerShare, OwnerUse, Owners, PinKind, PinLedger, ask_order};
 use pinfold::revoke::{
     Action, Answer, Deadlines, Event, Ladder, Level, PinOwner, Pressure, Rung, Shortfall, Signal,
     WhyShort, drive,
 };
 use pinfold::shrinker::{Count, Scan, Shrinker};
 use proptest::prelude::*;
-use std::cmp::Ordering;
-use std::num::NonZeroU64;
 
 const LEVELS: [Level; 3] = [Level::Low, Level::Medium, Level::Critical];
 

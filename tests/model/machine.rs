@@ -6,7 +6,9 @@ use super::memory::{Area, Cached, Slot, Space};
 use super::pins::Group;
 use pinfold::PageFlags;
 use pinfold::pin::{OwnerId, PinLedger, RefsLeft};
-use pinfold::reclaim::Lru;
+use pinfold::placement::{Placed, Zone};
+use pinfold::reclaim::{Lru, PageOp};
+use pinfold::shrinker::Deferred;
 use std::collections::VecDeque;
 
 /// Where a frame is: in exactly one of these.
@@ -39,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) out_of_swap: bool,
     /// Nothing can be parked.
     pub(crate) no_parking: bool,
+    /// The device gives back what it has pinned when memory is sought.
+    pub(crate) device_shrinks: bool,
     /// The high watermark.
     pub(crate) high: u64,
 }
@@ -91,6 +95,12 @@ pub(crate) struct Machine<'m> {
     /// A page is parked when it is pinned.
     pub(crate) parks_eagerly: bool,
     pub(crate) clock: u64,
+    /// Frames that are kept movable are given out last.
+    pub(crate) avoids_movable: bool,
+    /// What the device's shrinker was spared so far.
+    pub(crate) deferred: Deferred,
+    /// What [`Lists::failed`](pinfold::reclaim::Lists::failed) was told.
+    pub(crate) failed: Vec<PageOp>,
 }
 
 impl<'m> Machine<'m> {
@@ -121,6 +131,9 @@ impl<'m> Machine<'m> {
             guards_pins: false,
             parks_eagerly: false,
             clock: 0,
+            avoids_movable: false,
+            deferred: Deferred::default(),
+            failed: Vec::new(),
         }
     }
 
@@ -136,7 +149,12 @@ impl<'m> Machine<'m> {
 
     /// A free frame, with one reference: the caller's, which [`Self::place_on`] drops.
     pub(crate) fn alloc(&mut self) -> Option<&'m Frame> {
-        let index = self.free.pop()?;
+        let normal = |&index: &usize| self.frames[index].zone() == Zone::Normal;
+        let at = match self.free.iter().rposition(normal) {
+            Some(at) if self.avoids_movable => at,
+            _ => self.free.len().checked_sub(1)?,
+        };
+        let index = self.free.remove(at);
         let frame = &self.frames[index];
         assert_eq!(self.places[index], Place::Free);
         assert!(!self.is_stale(index, false), "used before its TLB flush");

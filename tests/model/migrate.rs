@@ -4,19 +4,88 @@ use super::frame::Frame;
 use super::machine::{Machine, Place};
 use super::memory::Pte;
 use super::tables::Reverse;
-use pinfold::reclaim::Lru;
-use pinfold::{Outcome, PageFlags, UnmapFlags, UnmapRequest, try_to_unmap};
+use pinfold::pin::{PinKind, Refined};
+use pinfold::placement::{PlaceRequest, Placed, Zone, may, place_and_pin};
+use pinfold::reclaim::{Lru, LruScan, ScanControl};
+use pinfold::{
+    Context, Operation, Outcome, PageFlags, SkipOpportunistic, UnmapFlags, UnmapRequest,
+    try_to_unmap,
+};
+
+impl Placed for Frame {
+    fn zone(&self) -> Zone {
+        if self.index % 3 == 0 {
+            Zone::Movable
+        } else {
+            Zone::Normal
+        }
+    }
+}
 
 impl<'m> Machine<'m> {
-    /// Migrates or demotes a frame that is on a list; whether it moved. Panics if a pinned one did.
-    pub(crate) fn migrate(&mut self, index: usize, demote: bool) -> bool {
+    /// Pins pages of an address space for long, and moves them out of the movable frames first;
+    /// each move is preceded by a scan for a page, as if it had to make room.
+    pub(crate) fn place(&mut self, space: usize, first: usize, count: usize) {
+        let mut found = Vec::new();
+        for page in first..(first + count).min(self.spaces[space].ptes.len()) {
+            let Ok(frame) = self.fault(space, page, true) else {
+                break;
+            };
+            frame.refs.try_get_ref().expect("mapped");
+            found.push((space, page, frame));
+        }
+        let object: Vec<&'m Frame> = found.iter().map(|&(.., frame)| frame).collect();
+        let request = PlaceRequest::new(PinKind::Longterm);
+        self.avoids_movable = true;
+        // Leaked: a guard borrows its pages, and this one lives as long as the frames do.
+        let placed = place_and_pin(Vec::leak(object), &request, &mut (), |page, _| {
+            // The caller's reference goes with the page.
+            let old: &'m Frame = page;
+            let mut scan = LruScan::new(1);
+            let _ = scan.run(self, &ScanControl::new(super::sequence::EVERYTHING));
+            self.put_ref(old);
+            let moved = match self.places[old.index] {
+                Place::List(_) => self.migrate(old.index, false),
+                _ => None,
+            };
+            let at = found.iter_mut().find(|at| at.2.index == old.index);
+            let at = at.expect("a page of the object");
+            at.2 = moved.unwrap_or(old);
+            at.2.refs
+                .try_get_ref()
+                .expect("nothing takes a page of the object");
+            *page = at.2;
+            moved.map(drop).ok_or(())
+        });
+        self.avoids_movable = false;
+        if let Ok(placed) = placed {
+            let pages = placed.pins.pages();
+            assert!(pages.iter().all(|page| page.zone() == Zone::Normal));
+            self.register(placed.pins, &found, 1);
+        }
+        self.do_duties(found.iter().map(|at| at.2));
+        for (.., frame) in found {
+            self.put_ref(frame);
+        }
+    }
+
+    /// Migrates or demotes a frame that is on a list; where it went. Panics if a pinned one moved.
+    pub(crate) fn migrate(&mut self, index: usize, demote: bool) -> Option<&'m Frame> {
         let old = &self.frames[index];
         let Place::List(list) = self.places[index] else {
-            return false;
+            return None;
         };
         if self.locked_by_others[index] || old.has(PageFlags::WRITEBACK) {
-            return false;
+            return None;
         }
+        let operation = if demote {
+            Operation::Demote
+        } else {
+            Operation::Migrate
+        };
+        let policy = SkipOpportunistic::<Refined>::new();
+        let allowed = may(old, operation, &policy, Context::default());
+        assert_eq!(allowed.is_err(), self.pins_on(index) > 0, "{allowed:?}");
         self.isolate(old);
         old.locked.set(true);
         let mut flags =
@@ -59,7 +128,7 @@ impl<'m> Machine<'m> {
             }
             None => self.place_on(Lru::of(old.flags.get()), old),
         }
-        new.is_some()
+        new
     }
 
     /// A new frame with what was in the old one, which is frozen; or nothing has changed.

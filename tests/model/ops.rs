@@ -5,10 +5,12 @@ use super::frame::Frame;
 use super::machine::{Machine, Place};
 use super::memory::{Pte, Slot};
 use super::tables::{Reverse, Walk};
+use core::num::NonZeroU64;
 use pinfold::pin::{Pins, RefsLeft};
 use pinfold::reclaim::{
-    Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
+    Lists, Lru, PageOp, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
 };
+use pinfold::shrinker::{Count, Scan, Shrinker, shrink_slab};
 use pinfold::unmap::Owed;
 use pinfold::{
     Failure, Hook, PageFlags, PinPolicy, PteFlags, UnmapRequest, Unmapped, VmFlags, try_to_unmap,
@@ -233,6 +235,10 @@ impl<'m> Lists for Machine<'m> {
     }
 
     fn failed(&mut self, page: Option<&&'m Frame>, error: ShrinkError<Injected>) {
+        self.failed.push(match error {
+            ShrinkError::Op { op, .. } => op,
+            _ => PageOp::Unmap,
+        });
         let Some(page) = page else { return };
         if error.is_locked() {
             assert!(page.locked.replace(false), "it is not locked");
@@ -264,11 +270,48 @@ impl<'m> Lists for Machine<'m> {
         !self.config.out_of_swap
     }
 
+    fn shrink_others(&mut self, priority: u8) -> u64 {
+        if !self.config.device_shrinks {
+            return 0;
+        }
+        let freed = self.told.freed;
+        let mut deferred = core::mem::take(&mut self.deferred);
+        let shrunk = shrink_slab(&mut Device(self), &mut deferred, priority);
+        assert!(shrunk.is_ok(), "{priority} is a priority");
+        self.deferred = deferred;
+        // What it gave back is on the lists again; only what nobody else had is free.
+        self.told.freed - freed
+    }
+
     fn watermark(&self) -> Watermark {
         Watermark {
             free: self.free.len() as u64,
             high: self.config.high,
         }
+    }
+}
+
+/// The device behind all groups, which can be stopped: the oldest objects go first.
+struct Device<'w, 'm>(&'w mut Machine<'m>);
+
+impl Shrinker for Device<'_, '_> {
+    fn count(&mut self) -> Count {
+        Count::of(self.0.groups.len() as u64)
+    }
+
+    fn scan(&mut self, objects: NonZeroU64) -> Scan {
+        let freed = (objects.get() as usize).min(self.0.groups.len());
+        for _ in 0..freed {
+            self.0.unpin(0);
+        }
+        Scan::Did {
+            scanned: objects.get(),
+            freed: freed as u64,
+        }
+    }
+
+    fn batch(&self) -> u64 {
+        1
     }
 }
 

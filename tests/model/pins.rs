@@ -61,13 +61,33 @@ impl<'m> Machine<'m> {
         owner: usize,
     ) {
         let frames: Vec<&'m Frame> = found.iter().map(|&(_, _, frame)| frame).collect();
-        let now = self.fresh();
-        let owner = self.owners[owner];
-        let Ok(charge) = self.ledger.charge(owner, kind, frames.len() as u64, now) else {
-            return;
-        };
         // Leaked: a guard borrows its pages, and this one lives as long as the frames do.
         let guard = pin_all(Vec::leak(frames), kind).expect("pages that are mapped can be pinned");
+        self.register(guard, found, owner);
+        if self.parks_eagerly {
+            for &(_, _, frame) in found {
+                if matches!(self.places[frame.index], Place::List(_)) {
+                    self.isolate(frame);
+                    self.park_held(frame).expect("just pinned");
+                }
+            }
+        }
+    }
+
+    /// Charges an object that was pinned, or releases it again.
+    pub(crate) fn register(
+        &mut self,
+        guard: PinGuard<'m, &'m Frame>,
+        found: &[(usize, usize, &'m Frame)],
+        owner: usize,
+    ) {
+        let now = self.fresh();
+        let (owner, pages) = (self.owners[owner], found.len() as u64);
+        let Ok(charge) = self.ledger.charge(owner, guard.kind(), pages, now) else {
+            guard.release().expect("just pinned");
+            self.do_duties(found.iter().map(|at| at.2));
+            return;
+        };
         let behind = |&(space, page, _): &(usize, usize, &Frame)| match self.area(page) {
             Area::Anon => Behind::Anon(space, page),
             Area::File(file, at) => Behind::File(file, at),
@@ -78,14 +98,6 @@ impl<'m> Machine<'m> {
             charge,
             behind,
         });
-        if self.parks_eagerly {
-            for &(_, _, frame) in found {
-                if matches!(self.places[frame.index], Place::List(_)) {
-                    self.isolate(frame);
-                    self.park_held(frame).expect("just pinned");
-                }
-            }
-        }
     }
 
     /// The device writes to all pages of a group.
@@ -108,6 +120,11 @@ impl<'m> Machine<'m> {
         let pages = group.guard.pages();
         group.guard.release_dirty().expect("its pins are held");
         self.ledger.release(group.charge).expect("charged once");
+        self.do_duties(pages.iter().copied());
+    }
+
+    /// Does what the last unpin of each page left to do.
+    pub(crate) fn do_duties(&mut self, pages: impl Iterator<Item = &'m Frame>) {
         for page in pages {
             match page.duty.take() {
                 Some(Unpinned::Unpark) => {

@@ -32,6 +32,7 @@ pub(crate) enum Op {
     Fork(usize, usize),
     Mlock(usize, usize),
     Pin(usize, usize, usize, PinKind, usize),
+    Place(usize, usize, usize),
     DmaWrite(usize),
     Unpin(usize),
     Hold(usize),
@@ -104,6 +105,7 @@ pub(crate) fn op(frames: usize) -> impl Strategy<Value = Op> {
         1 => (space(), 0usize..3).prop_map(|(s, v)| Op::Mlock(s, v)),
         5 => (space(), 0..PAGES, 1usize..4, kind(), 0..OWNERS)
             .prop_map(|(s, p, n, k, o)| Op::Pin(s, p, n, k, o)),
+        3 => (space(), 0..PAGES, 1usize..4).prop_map(|(s, p, n)| Op::Place(s, p, n)),
         3 => (0usize..8).prop_map(Op::DmaWrite),
         4 => (0usize..8).prop_map(Op::Unpin),
         1 => (0..frames).prop_map(Op::Hold),
@@ -134,6 +136,7 @@ impl<'m> Machine<'m> {
             Op::Pin(space, page, count, kind, owner) => {
                 drop(self.pin(space, page, count, kind, owner));
             }
+            Op::Place(space, first, count) => self.place(space, first, count),
             Op::DmaWrite(group) if group < self.groups.len() => self.dma_write(group),
             Op::Unpin(group) if group < self.groups.len() => self.unpin(group),
             Op::DmaWrite(_) | Op::Unpin(_) => {}
@@ -195,6 +198,7 @@ impl<'m> Machine<'m> {
             swap_full: bit(5),
             out_of_swap: bit(6) && bit(3),
             no_parking: bit(7) && bit(3),
+            device_shrinks: bit(2) && !bit(3),
             high,
         };
         self.parks_eagerly = bit(6) && !bit(3);
