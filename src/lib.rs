@@ -129,6 +129,7 @@
 #![no_std]
 
 pub mod conformance;
+mod debug;
 mod flags;
 pub mod invariants;
 mod page;

@@ -1,6 +1,7 @@
 //! Cases, and a small generator that makes rare states common.
 
 use super::{Answers, PageState};
+use crate::debug::debug_fields;
 use crate::flags::{PageFlags, PteFlags, UnmapFlags, VmFlags};
 use crate::pin::PinKind;
 
@@ -10,7 +11,7 @@ pub const MAX_ENTRIES: usize = 8;
 pub const MAX_VMAS: usize = 3;
 
 /// One page, what is asked about it, and how its world behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Case {
     /// The page.
     pub page: PageState,
@@ -30,6 +31,17 @@ pub struct Case {
     /// Which calls of callbacks fail, counted from 0.
     pub fail: [Option<u32>; 2],
 }
+
+debug_fields!(Case {
+    page,
+    flags,
+    vmas,
+    entries,
+    len,
+    answers,
+    write_at,
+    fail,
+});
 
 impl Case {
     /// The case of this seed: the same one on every machine.

@@ -1,6 +1,7 @@
 //! The suite: what it checks, and what it counts.
 
 use super::{BuildPage, Case, PageState, Reach, Rng, observe};
+use crate::debug::debug_fields;
 use crate::invariants::{self, Broken, How};
 use crate::page::PageLike;
 use crate::pin::{Biased, PinKind, PinReading, Refined};
@@ -55,7 +56,7 @@ fn check_reach<P: BuildPage, L: PinPolicy>(
 }
 
 /// What a suite has run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct Tally {
     /// Cases that were made.
@@ -77,6 +78,18 @@ pub struct Tally {
     /// Walks during which a pin appeared.
     pub pins_appeared: u64,
 }
+
+debug_fields!(Tally {
+    cases,
+    unrepresentable,
+    walks,
+    taken,
+    skips,
+    stops,
+    failures,
+    debts,
+    pins_appeared,
+});
 
 impl Tally {
     fn add(&mut self, what: What) {

@@ -1,6 +1,7 @@
 //! A small machine around one page in one VMA: the obvious embedder, which records all it is told.
 
 use super::TestPage;
+use crate::debug::debug_fields;
 use crate::flags::{PageFlags, PteFlags};
 use crate::invariants::{Books, EntryKind};
 use crate::pin::PinKind;
@@ -74,7 +75,7 @@ pub struct Answers {
 }
 
 /// How often the machine was told what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Told {
     /// TLB flushes of base-page entries, and of un-shared ranges, that were done.
     pub flushes: u32,
@@ -108,6 +109,23 @@ pub struct Told {
     pub counters: CounterDelta,
 }
 
+debug_fields!(Told {
+    flushes,
+    pmd_flushes,
+    deferred,
+    begins,
+    ends,
+    invalidates,
+    young_tests,
+    swap_dups,
+    swap_frees,
+    splits,
+    freezes,
+    mlocks,
+    removed,
+    counters,
+});
+
 impl Told {
     /// The same, as the invariants count it.
     #[must_use]
@@ -133,7 +151,7 @@ impl Told {
 }
 
 /// One page in one VMA, with at most `N` entries.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Machine<'a, P: ?Sized, const N: usize> {
     page: &'a P,
     answers: Answers,
@@ -146,6 +164,10 @@ pub struct Machine<'a, P: ?Sized, const N: usize> {
     pin_appeared: Option<usize>,
     written: Option<usize>,
 }
+
+debug_fields!([P: core::fmt::Debug + ?Sized, const N: usize] Machine<'_, P, N>, Machine {
+    page, answers, entries, len, base, next, told, write_at, pin_appeared, written,
+});
 
 impl<'a, P: TestPage + ?Sized, const N: usize> Machine<'a, P, N> {
     /// A machine whose walk finds these entries (the first `N`), the first at address `base`.

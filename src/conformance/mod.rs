@@ -54,6 +54,7 @@ pub use machine::{Answers, EntrySlot, EntryState, Machine, Told};
 pub use observe::{Observed, Reach, observe};
 pub use vmas::{OneVma, Vmas, Walk};
 
+use crate::debug::debug_fields;
 use crate::flags::PageFlags;
 use crate::page::PageLike;
 use crate::pin::{PIN_BIAS, PinCount, PinKind};
@@ -88,7 +89,7 @@ pub trait BuildPage: TestPage + Sized {
 }
 
 /// The state of a page, by truth and not by counters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PageState {
     /// The flags.
     pub flags: PageFlags,
@@ -103,6 +104,15 @@ pub struct PageState {
     /// How many base pages it covers.
     pub base_pages: u32,
 }
+
+debug_fields!(PageState {
+    flags,
+    maps,
+    unexplained,
+    short,
+    longterm,
+    base_pages,
+});
 
 impl PageState {
     /// The pins held.

@@ -3,6 +3,7 @@
 use super::{
     Answers, BuildPage, Case, Faults, Injected, MAX_ENTRIES, MAX_VMAS, Machine, OneVma, Vmas,
 };
+use crate::debug::debug_fields;
 use crate::flags::{PageFlags, PteFlags, VmFlags};
 use crate::invariants::{self, Asked, Books, Broken, Ending, EntryAt, EntryKind, Snapshot, Walk};
 use crate::pin::{PinKind, PinReading, Pins};
@@ -24,7 +25,7 @@ pub enum Reach {
 }
 
 /// A case that was run: the world before it, after it, and after what it owed was settled.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Observed {
     asked: Asked,
     before: Record,
@@ -38,7 +39,20 @@ pub struct Observed {
     hits: [Option<Injected>; 2],
 }
 
-#[derive(Debug, Clone, Copy)]
+debug_fields!(Observed {
+    asked,
+    before,
+    after,
+    ending,
+    settled,
+    still_owed,
+    pin_appeared,
+    unpinned,
+    calls,
+    hits,
+});
+
+#[derive(Clone, Copy)]
 struct Record {
     page: PageFlags,
     refs: i64,
@@ -49,6 +63,17 @@ struct Record {
     len: usize,
     books: Books,
 }
+
+debug_fields!(Record {
+    page,
+    refs,
+    maps,
+    pins,
+    longterm,
+    entries,
+    len,
+    books,
+});
 
 impl Record {
     fn snapshot(&self) -> Snapshot<'_> {

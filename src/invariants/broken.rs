@@ -1,5 +1,6 @@
 //! Which invariant broke.
 
+use crate::debug::{Text, debug_variants};
 use crate::pin::{PinCount, Pins};
 use crate::policy::Operation;
 use core::fmt;
@@ -7,7 +8,7 @@ use core::fmt;
 /// An invariant that does not hold, with the numbers that disagree.
 ///
 /// Each variant's description states the invariant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Broken {
     /// The two snapshots of a walk name the same entries in the same order (a fault of the test).
@@ -209,6 +210,40 @@ pub enum Broken {
     /// A page that is built again from the same state can be built.
     NotRebuilt,
 }
+
+debug_variants!(Broken {
+    EntriesMismatch { before, after },
+    PinnedUnmapped { pins, taken, address },
+    PinAppearedUnmapped { address },
+    SkipTouched { what as Text },
+    SkipBecameUnmap { taken },
+    Unlike { what as Text },
+    MlockedTaken { address },
+    EntriesLost { gone, taken },
+    MapsLost { fell, taken },
+    RefsLost { fell, taken },
+    RmapsLost { removed, taken },
+    EntryChanged { address },
+    DirtyLost { address },
+    SlotsLost { held, installed },
+    ResidentLost { change, taken },
+    SwapEntsLost { change, installed },
+    DeferredUnasked { deferred },
+    DebtForgotten { deferred, debt },
+    FlushMissing { gone, flushes },
+    DirtyDebtForgotten { address },
+    NotifierUnpaired { begins, ends },
+    StillOwed {},
+    PinMissed { truth, read },
+    PinMiscounted { truth, read },
+    PinInvented { unexplained, read },
+    PolicyStopsUnpinned { operation },
+    PolicyGivesBack { operation, fewer, more },
+    PolicyNextVma { operation },
+    PolicyUnread { operation },
+    PageDisagrees { what as Text, expected, found },
+    NotRebuilt {},
+});
 
 impl fmt::Display for Broken {
     #[allow(clippy::too_many_lines)]

@@ -46,6 +46,7 @@ pub use walk::{
     pinned_stays, second_look, skip_touches_nothing, slots, walk,
 };
 
+use crate::debug::debug_fields;
 use crate::flags::{PageFlags, PteFlags, UnmapFlags, VmFlags};
 use crate::pin::{PinCount, Pins};
 use crate::policy::{Context, Operation, PinPolicy};
@@ -85,7 +86,7 @@ pub struct EntryAt {
 /// What the embedder's bookkeeping was told, counted from any point in time.
 ///
 /// Only differences between two of them matter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Books {
     /// The change of the address space's counters.
     pub counters: CounterDelta,
@@ -110,6 +111,18 @@ pub struct Books {
     /// Anything else that can be counted: splits, young tests, mlocks. Only a skip looks at it.
     pub others: u32,
 }
+
+debug_fields!(Books {
+    counters,
+    removed,
+    swap_dups,
+    swap_frees,
+    flushed,
+    deferred,
+    begins,
+    ends,
+    others,
+});
 
 impl Books {
     /// Both together; saturates.
@@ -140,7 +153,7 @@ impl Books {
 ///   is shared: they stay [`Present`](EntryKind::Present).
 /// - An embedder whose split of a huge mapping changes the counts takes the first snapshot as if
 ///   the split were done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot<'a> {
     /// The state of the page.
     pub page: PageFlags,
@@ -157,6 +170,10 @@ pub struct Snapshot<'a> {
     /// What was told.
     pub books: Books,
 }
+
+debug_fields!([] Snapshot<'_>, Snapshot {
+    page, refs, maps, pins, longterm, entries, books,
+});
 
 impl Snapshot<'_> {
     /// No page: for the fields that an embedder does not have.
@@ -230,7 +247,7 @@ impl Counted {
 }
 
 /// What was asked of a walk, and what its policy makes of pins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Asked {
     /// The flags.
     pub flags: UnmapFlags,
@@ -241,6 +258,15 @@ pub struct Asked {
     /// Whether the policy asks again after an entry is cleared.
     pub second_look: bool,
 }
+
+debug_fields!(Asked {
+    flags,
+    reclaim,
+    demote,
+    migrate,
+    split,
+    second_look,
+});
 
 impl Asked {
     /// What `policy` makes of a request with these flags in this context.

@@ -1,6 +1,7 @@
 //! Who pins: how many pages, of which kind, since when.
 
 use super::PinKind;
+use crate::debug::debug_fields;
 use core::fmt;
 
 /// The books of pinned pages, by owner, in fixed space.
@@ -371,7 +372,7 @@ pub struct Charge {
 }
 
 /// What one owner has pinned, in pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OwnerUse {
     /// The embedder's name for the owner.
     pub id: u64,
@@ -388,6 +389,16 @@ pub struct OwnerUse {
     /// The tick of the oldest charge that has pages left.
     pub oldest: Option<u64>,
 }
+
+debug_fields!(OwnerUse {
+    id,
+    limit,
+    live_short,
+    live_longterm,
+    acquired,
+    released,
+    oldest,
+});
 
 impl OwnerUse {
     /// Pages pinned now, of both kinds.
@@ -495,7 +506,7 @@ impl fmt::Display for LedgerFault {
 
 impl core::error::Error for LedgerFault {}
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 struct Owner {
     open: bool,
     generation: u64,
@@ -506,6 +517,17 @@ struct Owner {
     acquired: u64,
     released: u64,
 }
+
+debug_fields!(Owner {
+    open,
+    generation,
+    id,
+    limit,
+    short,
+    longterm,
+    acquired,
+    released,
+});
 
 impl Owner {
     const EMPTY: Self = Self {

@@ -1,5 +1,6 @@
 //! One page: pin it, migrate it first, or refuse.
 
+use crate::debug::debug_fields;
 use crate::page::PageLike;
 use crate::pin::{LedgerError, PinError, PinKind};
 use core::fmt;
@@ -77,7 +78,7 @@ pub enum Rule {
 /// What the answer depends on.
 ///
 /// Complete on purpose: with one more, every caller should think again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// How long the pin is meant to last.
     pub kind: PinKind,
@@ -92,6 +93,15 @@ pub struct Facts {
     /// How many pages its owner may still pin; `None` if nobody counts.
     pub room: Option<u64>,
 }
+
+debug_fields!(Facts {
+    kind,
+    zone,
+    rule,
+    refusal,
+    pages,
+    room,
+});
 
 /// Whether a page may be pinned, here, for this long.
 ///

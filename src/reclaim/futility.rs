@@ -2,6 +2,7 @@
 
 use super::lists::{Lists, Lru, is_scanned, reclaimable_pages};
 use super::scan::{LruScan, Progress};
+use crate::debug::debug_fields;
 use crate::pin::Owners;
 use core::fmt;
 
@@ -109,7 +110,7 @@ impl Default for Futility {
 
 /// The verdict that it is futile to go on, for the decision to kill something. In base pages.
 #[must_use]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Futile {
     /// Passes in a row that did not meet their target.
@@ -127,6 +128,16 @@ pub struct Futile {
     /// Who pins, how much, and since when.
     pub owners: Owners,
 }
+
+debug_fields!(Futile {
+    passes,
+    target,
+    reclaimed,
+    pinned,
+    parked,
+    reclaimable,
+    owners,
+});
 
 impl fmt::Display for Futile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,6 +8,7 @@ use super::lists::{Lists, Lru};
 use super::park::ParkPolicy;
 use super::stats::Stats;
 use super::{Fate, KeepReason, PageOp, ScanControl, ShrinkError};
+use crate::debug::debug_fields;
 use crate::page::PageLike;
 use crate::pin::PinReading;
 use crate::policy::{Context, PinPolicy};
@@ -28,7 +29,6 @@ pub const SWAP_CLUSTER_MAX: usize = 32;
 /// do not count as left to scan: parked ones are on no list, those that were met on a list in its
 /// latest lap are left out of its length, and a list on which a whole lap met nothing else is done
 /// with until others come.
-#[derive(Debug)]
 pub struct LruScan {
     target: u64,
     others: u64,
@@ -44,6 +44,19 @@ pub struct LruScan {
     flush: FlushDebt,
     errors: u64,
 }
+
+debug_fields!(LruScan {
+    target,
+    others,
+    priority,
+    plan,
+    turn,
+    laps,
+    exhausted,
+    stats,
+    flush,
+    errors,
+});
 
 /// The list whose turn it is, and how many pages are left of its batch.
 #[derive(Debug, Clone, Copy)]

@@ -2,6 +2,7 @@
 
 use super::active::Refill;
 use super::{ActivateReason, Fate, KeepReason};
+use crate::debug::debug_fields;
 use crate::pin::Pins;
 
 /// What a scan did, in base pages unless it says "events".
@@ -12,7 +13,7 @@ use crate::pin::Pins;
 /// `scanned == freed + kept + activated + parked + raced + rescanned` ([`Self::is_conserved`]). A
 /// page that somebody else has locked is not scanned (`lock_busy`). A page that waited for
 /// writeback is scanned again, as in Linux (`rescanned`). Counters saturate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Stats {
     /// Scanned (`sc->nr_scanned`).
     pub scanned: u64,
@@ -66,6 +67,35 @@ pub struct Stats {
     by_keep: [u64; KeepReason::COUNT],
     by_activate: [u64; ActivateReason::COUNT],
 }
+
+debug_fields!(Stats {
+    scanned,
+    rescanned,
+    freed,
+    raced,
+    parked,
+    kept,
+    activated,
+    lock_busy,
+    dirty,
+    unqueued_dirty,
+    congested,
+    writeback,
+    immediate,
+    activate_anon,
+    activate_file,
+    ref_keep,
+    unmap_fail,
+    lazyfree_fail,
+    pageout,
+    refilled,
+    deactivated,
+    rotated,
+    active_pinned,
+    active_parked,
+    by_keep,
+    by_activate,
+});
 
 impl Stats {
     /// How many pages were kept for this reason (whatever the pins).

@@ -1,5 +1,6 @@
 //! The revocation ladder: asking, waiting, stopping the hardware, giving up, each in its time.
 
+use crate::debug::debug_fields;
 use core::fmt;
 
 /// The way from needing pages that are pinned to having them, or to knowing that they do not come.
@@ -30,7 +31,7 @@ use core::fmt;
 /// assert_eq!(ladder.step(Event::Tick, 1_056), Action::Shrink { pages: 20, until: 1_156 });
 /// assert_eq!(ladder.step(Event::PagesBack(20), 1_090), Action::Done);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ladder {
     needed: u64,
     back: u64,
@@ -40,6 +41,16 @@ pub struct Ladder {
     due: u64,
     latest: u64,
 }
+
+debug_fields!(Ladder {
+    needed,
+    back,
+    deadlines,
+    rung,
+    started,
+    due,
+    latest,
+});
 
 impl Ladder {
     /// `needed` pages are sought; nobody has been asked yet.

@@ -2,6 +2,7 @@
 
 use super::plan::{PriorityError, next_batch, plan};
 use super::{Count, Deferred, Scan, Shrinker};
+use crate::debug::debug_fields;
 use core::num::NonZeroU64;
 
 /// How many batches [`shrink_slab`] and its kin scan in one turn: 134 million objects at the default
@@ -40,7 +41,6 @@ pub const MAX_BATCHES: u64 = 1 << 20;
 /// The plan is made once, from one count. Every step takes at least one object off it or ends the
 /// pass, so a shrinker that scans nothing, frees more than there is, or never stops is asked at most
 /// as many times as it said it had objects, twice over.
-#[derive(Debug)]
 #[must_use = "a pass that is not finished forgets the work that was put off"]
 pub struct Pass {
     /// What is too little for a batch is scanned if it is this much: all that the shrinker holds, or
@@ -54,6 +54,17 @@ pub struct Pass {
     pages: u64,
     ended: Option<Ended>,
 }
+
+debug_fields!(Pass {
+    least,
+    batch,
+    left,
+    owed,
+    scanned,
+    freed,
+    pages,
+    ended,
+});
 
 impl Pass {
     /// Counts the shrinker's objects, plans its turn ([`plan`]) and takes over what was put off, if

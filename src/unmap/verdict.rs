@@ -3,6 +3,7 @@
 use super::decide::Inconsistency;
 use super::embed::{Bookkeeping, CounterDelta, Entry, NewEntry};
 use super::tlb::FlushDebt;
+use crate::debug::debug_fields;
 use crate::flags::PteFlags;
 use crate::pin::Pins;
 use core::fmt;
@@ -246,7 +247,7 @@ pub enum Callback {
 /// What a walk could not undo after a failure, because undoing failed too: nothing is lost, it is
 /// here.
 #[must_use = "entries, swap slots or counters are lost unless this is settled"]
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Owed {
     pub(super) entry: Entry,
     pub(super) restore: Option<PteFlags>,
@@ -256,6 +257,16 @@ pub struct Owed {
     pub(super) invalidate: bool,
     pub(super) invalidate_end: bool,
 }
+
+debug_fields!(Owed {
+    entry,
+    restore,
+    slot,
+    counters,
+    range,
+    invalidate,
+    invalidate_end,
+});
 
 impl Owed {
     /// Whether nothing is owed.

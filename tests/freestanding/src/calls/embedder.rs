@@ -1,0 +1,308 @@
+//! An embedder that answers anything, and one that implements no more than it must.
+
+use super::values::Mishap;
+use crate::{Opaque, keep, opaque};
+use core::ops::Range;
+use pinfold::pin::{PinCount, PinError, PinKind, PinReading, Pinnable, Pins, Unpinned};
+use pinfold::reclaim::{
+    Lists, Lru, OnPin, OnScan, PageOps, PageOut, ParkPolicy, Referenced, Release, Removal,
+    ShrinkError, Watermark,
+};
+use pinfold::{
+    Bookkeeping, Cleared, Context, CounterDelta, Entry, Failure, FlushMode, Hook, InVma, NewEntry,
+    NextVma, Operation, PageFlags, PageLike, PageTables, PinPolicy, PinVerdict, Placed, PlainVma,
+    PteFlags, RefCounts, Rmap, UnmapRequest, Unmapped, Zone, try_to_unmap,
+};
+
+/// Implements a trait's methods: each answers anything.
+macro_rules! answers_anything {
+    ($(&mut $name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {$(
+        fn $name(&mut self, $($arg: $type),*) -> $out {
+            $(keep($arg);)*
+            opaque()
+        }
+    )*};
+    ($(&$name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {$(
+        fn $name(&self, $($arg: $type),*) -> $out {
+            $(keep($arg);)*
+            opaque()
+        }
+    )*};
+}
+
+pub(super) use answers_anything;
+
+/// A page that says something else every time. It is no bigger than a handle, and is dropped.
+#[derive(Debug)]
+pub struct AnyPage(u64);
+
+impl Opaque for AnyPage {
+    fn opaque() -> Self {
+        Self(opaque())
+    }
+}
+
+impl Drop for AnyPage {
+    fn drop(&mut self) {
+        keep(self.0);
+    }
+}
+
+impl PageLike for AnyPage {
+    answers_anything! {
+        &flags() -> PageFlags;
+        &ref_count() -> i32;
+        &map_count() -> u32;
+        &exact_pins() -> Option<PinCount>;
+        &longterm_pins() -> Option<u32>;
+        &base_pages() -> u32;
+        &base_shift() -> u32;
+        &size() -> u64;
+        &explained_refs() -> u32;
+        &counts() -> RefCounts;
+    }
+}
+
+impl Pinnable for AnyPage {
+    answers_anything! {
+        &try_pin(kind: PinKind) -> Result<(), PinError>;
+        &unpin(kind: PinKind) -> Result<Unpinned, PinError>;
+        &set_dirty() -> ();
+        &settle(duty: Unpinned) -> ();
+    }
+}
+
+impl Placed for AnyPage {
+    answers_anything! {
+        &zone() -> Zone;
+        &pinnable(kind: PinKind) -> Result<(), PinError>;
+    }
+}
+
+/// A page with no more than it must have.
+#[derive(Debug)]
+pub struct BarePage;
+
+impl PageLike for BarePage {
+    answers_anything! {
+        &flags() -> PageFlags;
+        &ref_count() -> i32;
+        &map_count() -> u32;
+    }
+}
+
+impl Pinnable for BarePage {
+    answers_anything! {
+        &try_pin(kind: PinKind) -> Result<(), PinError>;
+        &unpin(kind: PinKind) -> Result<Unpinned, PinError>;
+    }
+}
+
+impl Placed for BarePage {}
+
+#[derive(Debug, Clone, Copy)]
+pub struct AnyReading;
+
+impl PinReading for AnyReading {
+    fn read<P: PageLike + ?Sized>(page: &P) -> Pins {
+        keep(page.counts());
+        opaque()
+    }
+}
+
+/// A policy that keeps to no contract.
+#[derive(Debug, Clone, Copy)]
+pub struct AnyPolicy<const PER_VMA: bool>;
+
+impl<const PER_VMA: bool> PinPolicy for AnyPolicy<PER_VMA> {
+    type Reading = AnyReading;
+    const PER_VMA: bool = PER_VMA;
+
+    answers_anything! {
+        &verdict(operation: Operation, context: Context, pins: Pins) -> PinVerdict;
+    }
+}
+
+super::values::opaque_enum!(OnScan: OnScan::Rotate, OnScan::Park);
+super::values::opaque_enum!(OnPin: OnPin::Stay, OnPin::Park);
+
+#[derive(Debug, Clone, Copy)]
+pub struct AnyParking;
+
+impl ParkPolicy for AnyParking {
+    answers_anything! {
+        &on_scan(pins: Pins) -> OnScan;
+        &on_pin(kind: PinKind) -> OnPin;
+    }
+}
+
+/// Every callback answers anything.
+#[derive(Debug)]
+pub struct Any;
+
+impl PageTables for Any {
+    type Error = Mishap;
+
+    answers_anything! {
+        &mut next_entry() -> Result<Option<Entry>, Mishap>;
+        &mut test_and_clear_young(entry: &Entry) -> Result<bool, Mishap>;
+        &mut clear(entry: &Entry, flush: FlushMode) -> Result<Cleared, Mishap>;
+        &mut install(entry: &Entry, new: NewEntry) -> Result<(), Mishap>;
+        &mut set_page_dirty() -> Result<(), Mishap>;
+        &mut remove_rmap(entry: &Entry) -> Result<(), Mishap>;
+    }
+}
+
+impl Bookkeeping for Any {
+    answers_anything! {
+        &mut split_huge_pmd(freeze: bool) -> Result<(), Mishap>;
+        &mut widen_for_sharing(range: Range<u64>) -> Result<Range<u64>, Mishap>;
+        &mut invalidate_begin(range: Range<u64>) -> Result<(), Mishap>;
+        &mut invalidate(range: Range<u64>) -> Result<(), Mishap>;
+        &mut invalidate_end(range: Range<u64>) -> Result<(), Mishap>;
+        &mut unshare_pmd(entry: &Entry, range: &Range<u64>) -> Result<bool, Mishap>;
+        &mut mlock_page() -> Result<(), Mishap>;
+        &mut set_swap_backed() -> Result<(), Mishap>;
+        &mut update_hiwater() -> Result<(), Mishap>;
+        &mut count(delta: CounterDelta) -> Result<(), Mishap>;
+        &mut swap_duplicate(entry: &Entry) -> Result<Hook, Mishap>;
+        &mut swap_free(entry: &Entry) -> Result<(), Mishap>;
+        &mut arch_unmap(entry: &Entry, cleared: PteFlags) -> Result<Hook, Mishap>;
+    }
+}
+
+impl Rmap for Any {
+    type Vma = PlainVma;
+    type Walk<'a> = &'a mut Self;
+    type Error = Mishap;
+
+    fn next_vma(&mut self) -> NextVma<'_, Self> {
+        if opaque() {
+            return Err(opaque());
+        }
+        Ok(
+            opaque::<Option<(PlainVma, u64)>>().map(|(vma, address)| InVma {
+                vma,
+                address,
+                walk: self,
+            }),
+        )
+    }
+}
+
+super::values::opaque_struct!(Referenced { entries, vma });
+super::values::opaque_struct!(Watermark { free, high });
+super::values::opaque_enum!(PageOut:
+    PageOut::Keep, PageOut::Activate, PageOut::Success, PageOut::Clean);
+super::values::opaque_enum!(Removal: Removal::Lazyfree, Removal::FromCache);
+super::values::opaque_enum!(Release: Release::Now, Release::AfterFlush);
+
+impl PageOps for Any {
+    type Page = AnyPage;
+    type Error = Mishap;
+
+    fn unmap<L: PinPolicy>(
+        &mut self,
+        page: &AnyPage,
+        request: &UnmapRequest<L>,
+    ) -> Result<Unmapped, Failure<Mishap>> {
+        let mut unmapped = try_to_unmap(page, request, &mut Any)?;
+        unmapped.outcome = opaque();
+        Ok(unmapped)
+    }
+
+    answers_anything! {
+        &mut update(page: &AnyPage, set: PageFlags, clear: PageFlags) -> Result<(), Mishap>;
+        &mut referenced(page: &AnyPage) -> Result<Referenced, Mishap>;
+        &mut remove(page: &AnyPage, how: Removal) -> Result<Hook, Mishap>;
+        &mut flush_tlb() -> Result<(), Mishap>;
+        &mut try_lock(page: &AnyPage) -> Result<Hook, Mishap>;
+        &mut unlock(page: &AnyPage) -> Result<(), Mishap>;
+        &mut is_congested(page: &AnyPage) -> bool;
+        &mut wait_for_writeback(page: &AnyPage) -> Result<(), Mishap>;
+        &mut add_to_swap(page: &AnyPage) -> Result<Hook, Mishap>;
+        &mut free_swap(page: &AnyPage) -> Result<(), Mishap>;
+        &mut is_swap_full(page: &AnyPage) -> bool;
+        &mut can_split(page: &AnyPage) -> bool;
+        &mut is_pmd_mapped(page: &AnyPage) -> bool;
+        &mut split(page: &AnyPage) -> Result<Hook, Mishap>;
+        &mut write_out(page: &AnyPage) -> Result<PageOut, Mishap>;
+        &mut release_buffers(page: &AnyPage) -> Result<Hook, Mishap>;
+        &mut put_last(page: &AnyPage) -> Result<bool, Mishap>;
+    }
+}
+
+impl Lists for Any {
+    answers_anything! {
+        &mut take(list: Lru) -> Option<AnyPage>;
+        &mut put(list: Lru, page: AnyPage) -> ();
+        &mut free(page: AnyPage, release: Release) -> ();
+        &mut failed(page: Option<&AnyPage>, error: ShrinkError<Mishap>) -> ();
+        &mut take_parked() -> Option<AnyPage>;
+        &mut shrink_others(priority: u8) -> u64;
+    }
+    answers_anything! {
+        &pages(list: Lru) -> u64;
+        &pages_parked() -> u64;
+        &has_swap() -> bool;
+        &watermark() -> Watermark;
+    }
+
+    fn park(&mut self, page: AnyPage, pins: Pins) -> Result<(), AnyPage> {
+        keep(pins);
+        if opaque() { Ok(()) } else { Err(page) }
+    }
+}
+
+/// Only what has no default.
+#[derive(Debug)]
+pub struct Bare;
+
+impl PageTables for Bare {
+    type Error = Mishap;
+
+    answers_anything! {
+        &mut next_entry() -> Result<Option<Entry>, Mishap>;
+        &mut test_and_clear_young(entry: &Entry) -> Result<bool, Mishap>;
+        &mut clear(entry: &Entry, flush: FlushMode) -> Result<Cleared, Mishap>;
+        &mut install(entry: &Entry, new: NewEntry) -> Result<(), Mishap>;
+        &mut set_page_dirty() -> Result<(), Mishap>;
+        &mut remove_rmap(entry: &Entry) -> Result<(), Mishap>;
+    }
+}
+
+impl Bookkeeping for Bare {}
+
+impl PageOps for Bare {
+    type Page = BarePage;
+    type Error = Mishap;
+
+    fn unmap<L: PinPolicy>(
+        &mut self,
+        page: &BarePage,
+        request: &UnmapRequest<L>,
+    ) -> Result<Unmapped, Failure<Mishap>> {
+        try_to_unmap(page, request, &mut Any)
+    }
+
+    answers_anything! {
+        &mut update(page: &BarePage, set: PageFlags, clear: PageFlags) -> Result<(), Mishap>;
+        &mut referenced(page: &BarePage) -> Result<Referenced, Mishap>;
+        &mut remove(page: &BarePage, how: Removal) -> Result<Hook, Mishap>;
+    }
+}
+
+impl Lists for Bare {
+    fn take(&mut self, list: Lru) -> Option<BarePage> {
+        keep(list);
+        opaque::<bool>().then_some(BarePage)
+    }
+
+    answers_anything! {
+        &mut put(list: Lru, page: BarePage) -> ();
+        &mut free(page: BarePage, release: Release) -> ();
+    }
+    answers_anything! {
+        &pages(list: Lru) -> u64;
+    }
+}

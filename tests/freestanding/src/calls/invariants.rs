@@ -1,0 +1,168 @@
+//! The invariants, on any two snapshots.
+
+use super::embedder::{Any, AnyPage, AnyPolicy};
+use super::text::{debug, error};
+use crate::{hidden, keep, opaque};
+use pinfold::invariants::{
+    self, Asked, Books, Broken, Counted, Ending, EntryAt, EntryKind, How, Snapshot, Walk,
+};
+use pinfold::unmap::Owed;
+use pinfold::{
+    IgnorePins, PinPolicy, PlainVma, SkipLongterm, SkipOpportunistic, SkipPinned, UnmapRequest,
+    try_to_unmap, try_to_unmap_one,
+};
+
+pub fn call() {
+    policies();
+    let (before, after) = (opaque::<[EntryAt; 3]>(), opaque::<[EntryAt; 3]>());
+    let (before, after) = (hidden(&before[..]), hidden(&after[..]));
+    walks(&walk(before, after), &walk(after, before));
+    endings();
+    keep(invariants::reading(opaque(), opaque()));
+    keep(invariants::refined_reading(opaque(), opaque(), opaque()));
+    texts(before);
+}
+
+super::values::opaque_enum!(EntryKind:
+    EntryKind::Present, EntryKind::Empty, EntryKind::Swap, EntryKind::Migration,
+    EntryKind::Poison);
+super::values::opaque_struct!(EntryAt {
+    address,
+    kind,
+    flags,
+    vma
+});
+super::values::opaque_struct!(Books {
+    counters,
+    removed,
+    swap_dups,
+    swap_frees,
+    flushed,
+    deferred,
+    begins,
+    ends,
+    others,
+});
+super::values::opaque_enum!(Counted: Counted::Nothing, Counted::Longterm, Counted::Any);
+super::values::opaque_enum!(How:
+    How::InVma(opaque()), How::InAll(opaque()), How::Failed);
+
+fn policies() {
+    policy(&IgnorePins);
+    policy(&SkipPinned);
+    policy::<SkipOpportunistic>(&SkipOpportunistic::new());
+    policy::<SkipLongterm>(&SkipLongterm::new());
+    policy(&AnyPolicy::<true>);
+    policy(&AnyPolicy::<false>);
+}
+
+fn policy<L: PinPolicy>(policy: &L) {
+    keep(invariants::policy(policy));
+    keep(Counted::by(policy, opaque(), opaque()));
+    debug::<Asked>(&Asked::new(opaque(), policy, opaque()));
+}
+
+fn snapshot(entries: &[EntryAt]) -> Snapshot<'_> {
+    Snapshot {
+        page: opaque(),
+        refs: opaque(),
+        maps: opaque(),
+        pins: opaque(),
+        longterm: opaque(),
+        entries,
+        books: opaque(),
+    }
+}
+
+fn walk<'a>(before: &'a [EntryAt], after: &'a [EntryAt]) -> Walk<'a> {
+    Walk {
+        asked: Asked::new(opaque(), &AnyPolicy::<true>, opaque()),
+        before: snapshot(before),
+        after: snapshot(after),
+        ending: Ending {
+            how: opaque(),
+            taken: opaque(),
+            deferred: opaque(),
+            deferred_dirty: opaque(),
+            owed: hidden(Owed::default()),
+        },
+        pin_appeared: opaque(),
+    }
+}
+
+fn walks(one: &Walk<'_>, other: &Walk<'_>) {
+    let (one, other) = (hidden(one), hidden(other));
+    keep(invariants::walk(one));
+    keep(invariants::pinned_stays(one));
+    keep(invariants::second_look(one));
+    keep(invariants::skip_touches_nothing(one));
+    keep(invariants::mlocked_stays(one));
+    keep(invariants::nothing_lost(one));
+    keep(invariants::in_place(one));
+    keep(invariants::dirty_kept(one));
+    keep(invariants::slots(one));
+    keep(invariants::counters(one));
+    keep(invariants::flushes(one));
+    keep(invariants::notifier(one));
+    keep(invariants::alike(one, other));
+    keep(invariants::monotone(one, other));
+    keep(Asked::counted(&one.asked, opaque()));
+    debug::<Walk<'_>>(one);
+}
+
+fn endings() {
+    debug::<Ending>(&Ending::done(opaque()));
+    let Ok(request) = UnmapRequest::new(opaque()) else {
+        return;
+    };
+    let (page, vma) = (opaque::<AnyPage>(), opaque::<PlainVma>());
+    let walked = try_to_unmap_one(&page, &vma, opaque(), &request, &mut Any);
+    keep(Ending::of_walk(&walked));
+    keep(Ending::of_all(&try_to_unmap(&page, &request, &mut Any)));
+}
+
+super::values::opaque_enum!(Broken:
+    Broken::StillOwed, Broken::NotRebuilt,
+    Broken::EntriesMismatch { before: opaque(), after: opaque() },
+    Broken::PinnedUnmapped { pins: opaque(), taken: opaque(), address: opaque() },
+    Broken::PinAppearedUnmapped { address: opaque() },
+    Broken::SkipTouched { what: hidden("it") },
+    Broken::SkipBecameUnmap { taken: opaque() },
+    Broken::Unlike { what: hidden("it") },
+    Broken::MlockedTaken { address: opaque() },
+    Broken::EntriesLost { gone: opaque(), taken: opaque() },
+    Broken::MapsLost { fell: opaque(), taken: opaque() },
+    Broken::RefsLost { fell: opaque(), taken: opaque() },
+    Broken::RmapsLost { removed: opaque(), taken: opaque() },
+    Broken::EntryChanged { address: opaque() },
+    Broken::DirtyLost { address: opaque() },
+    Broken::SlotsLost { held: opaque(), installed: opaque() },
+    Broken::ResidentLost { change: opaque(), taken: opaque() },
+    Broken::SwapEntsLost { change: opaque(), installed: opaque() },
+    Broken::DeferredUnasked { deferred: opaque() },
+    Broken::DebtForgotten { deferred: opaque(), debt: opaque() },
+    Broken::FlushMissing { gone: opaque(), flushes: opaque() },
+    Broken::DirtyDebtForgotten { address: opaque() },
+    Broken::NotifierUnpaired { begins: opaque(), ends: opaque() },
+    Broken::PinMissed { truth: opaque(), read: opaque() },
+    Broken::PinMiscounted { truth: opaque(), read: opaque() },
+    Broken::PinInvented { unexplained: opaque(), read: opaque() },
+    Broken::PolicyStopsUnpinned { operation: opaque() },
+    Broken::PolicyGivesBack { operation: opaque(), fewer: opaque(), more: opaque() },
+    Broken::PolicyNextVma { operation: opaque() },
+    Broken::PolicyUnread { operation: opaque() },
+    Broken::PageDisagrees { what: hidden("it"), expected: opaque(), found: opaque() });
+
+fn texts(entries: &[EntryAt]) {
+    keep(Books::plus(opaque(), opaque()));
+    keep(Counted::of(opaque(), &snapshot(entries)));
+    keep(How::is_skip(opaque()));
+    keep(How::is_pin_skip(opaque()));
+    error::<Broken>(&opaque());
+    debug::<EntryKind>(&opaque());
+    debug::<EntryAt>(&opaque());
+    debug::<Books>(&opaque());
+    debug::<Snapshot<'_>>(&snapshot(entries));
+    debug::<Counted>(&opaque());
+    debug::<How>(&opaque());
+}

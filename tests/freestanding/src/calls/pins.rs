@@ -1,0 +1,188 @@
+//! The counters, pins of several pages, readings, and the race of the lock-free pinner.
+
+use super::embedder::{AnyPage, BarePage};
+use super::text::{debug, error, print};
+use crate::{hidden, keep, opaque};
+use pinfold::pin::race::{self, FastPinError};
+use pinfold::pin::{
+    Biased, BiasedRefs, BlockError, LargePageRefs, NotBlocked, NotParked, PIN_BIAS, ParkError,
+    PinAllError, PinCount, PinError, PinGuard, PinKind, PinReading, PinWord, Pinnable, Pins,
+    Refined, RefsLeft, ReleaseError, UnexpectedRefs, Unpinned, WordSnapshot, pin_all, pin_all_with,
+    refined_estimate,
+};
+use pinfold::{PageLike, PlainPage};
+
+pub fn call() {
+    biased();
+    large();
+    word();
+    word_errors();
+    pinnables();
+    groups::<BiasedRefs>(&[BiasedRefs::new(opaque()), BiasedRefs::new(opaque())]);
+    groups::<LargePageRefs>(&[LargePageRefs::new(opaque())]);
+    groups::<PinWord>(&[PinWord::from_bits(opaque()), PinWord::new()]);
+    groups::<AnyPage>(&opaque::<[AnyPage; 2]>());
+    groups::<BarePage>(&[BarePage, BarePage]);
+    group_errors();
+    races();
+    readings();
+}
+
+fn biased() {
+    let refs = BiasedRefs::new(opaque());
+    let refs = || hidden(&refs);
+    keep(BiasedRefs::get(refs()));
+    keep(BiasedRefs::try_get_ref(refs()));
+    keep(BiasedRefs::put_ref(refs()));
+    keep(BiasedRefs::pin(refs()));
+    keep(BiasedRefs::unpin(refs()));
+    keep(BiasedRefs::freeze(refs(), opaque()));
+    keep(BiasedRefs::unfreeze(refs(), opaque()));
+    debug::<BiasedRefs>(refs());
+    debug::<RefsLeft>(&opaque());
+    error::<UnexpectedRefs>(&UnexpectedRefs(opaque()));
+    error::<PinError>(&opaque());
+}
+
+fn large() {
+    keep(LargePageRefs::new(opaque()));
+    let refs = LargePageRefs::with_pins(opaque(), opaque());
+    let refs = || hidden(&refs);
+    keep(LargePageRefs::get(refs()));
+    keep(LargePageRefs::exact_pins(refs()));
+    keep(LargePageRefs::try_get_ref(refs()));
+    keep(LargePageRefs::put_ref(refs()));
+    keep(LargePageRefs::pin(refs()));
+    keep(LargePageRefs::unpin(refs()));
+    keep(LargePageRefs::freeze(refs(), opaque()));
+    keep(LargePageRefs::unfreeze(refs(), opaque()));
+    debug::<LargePageRefs>(refs());
+}
+
+fn word() {
+    keep((PinWord::new(), PinWord::default()));
+    let word = PinWord::from_bits(opaque());
+    let word = || hidden(&word);
+    keep(PinWord::to_bits(word()));
+    keep(PinWord::snapshot(word()));
+    keep(PinWord::decode(opaque()));
+    keep(PinWord::pin(word(), opaque()));
+    keep(PinWord::unpin(word(), opaque()));
+    keep(PinWord::block(word()));
+    keep(PinWord::unblock(word()));
+    keep(PinWord::park(word()));
+    keep(PinWord::unpark(word()));
+    PinWord::clear_ever_pinned(word());
+    debug::<PinWord>(word());
+    debug::<WordSnapshot>(&PinWord::snapshot(word()));
+}
+
+super::values::opaque_enum!(BlockError:
+    BlockError::Pinned(opaque()), BlockError::Parked, BlockError::AlreadyBlocked);
+super::values::opaque_enum!(ParkError:
+    ParkError::NotPinned, ParkError::AlreadyParked, ParkError::Blocked);
+
+fn word_errors() {
+    error::<BlockError>(&opaque());
+    error::<ParkError>(&opaque());
+    error::<NotBlocked>(&NotBlocked);
+    error::<NotParked>(&NotParked);
+}
+
+fn pinnables() {
+    pinnable(&BiasedRefs::new(opaque()));
+    pinnable(&LargePageRefs::with_pins(opaque(), opaque()));
+    pinnable(&PinWord::from_bits(opaque()));
+    pinnable(&BarePage);
+    pinnable(&&opaque::<AnyPage>());
+    pinnable(&&mut opaque::<AnyPage>());
+    pinnable::<dyn Pinnable>(hidden(&opaque::<AnyPage>()));
+    keep(Unpinned::from(opaque::<RefsLeft>()));
+    debug::<Unpinned>(&opaque());
+    debug::<PinKind>(&opaque());
+}
+
+fn pinnable<P: Pinnable + ?Sized>(page: &P) {
+    keep(Pinnable::try_pin(hidden(page), opaque()));
+    keep(Pinnable::unpin(hidden(page), opaque()));
+    Pinnable::set_dirty(page);
+    Pinnable::settle(page, opaque());
+}
+
+fn groups<P: Pinnable>(pages: &[P]) {
+    let pages = || hidden(pages);
+    if let Ok(guard) = pin_all(pages(), opaque()) {
+        keep(PinGuard::pages(&guard).len());
+        keep(PinGuard::kind(&guard));
+        debug::<PinGuard<'_, P>>(&guard);
+        drop(guard);
+    }
+    let admit = |index: usize, _: &P| {
+        keep(index);
+        opaque::<Result<(), PinError>>()
+    };
+    match pin_all_with(pages(), opaque(), admit) {
+        Ok(mut guard) => {
+            PinGuard::set_dirty_on_release(&mut guard, opaque());
+            keep(PinGuard::release(guard));
+        }
+        Err(failed) => keep(failed),
+    }
+    if let Ok(guard) = pin_all(pages(), opaque()) {
+        keep(PinGuard::release_dirty(guard));
+    }
+}
+
+fn group_errors() {
+    error::<PinAllError>(&PinAllError {
+        index: opaque(),
+        error: opaque(),
+        lost: opaque(),
+    });
+    error::<ReleaseError>(&ReleaseError {
+        index: opaque(),
+        error: opaque(),
+        count: opaque(),
+    });
+}
+
+fn races() {
+    pin_fast(&BiasedRefs::new(opaque()));
+    pin_fast(&LargePageRefs::with_pins(opaque(), opaque()));
+    pin_fast(&PinWord::from_bits(opaque()));
+    pin_fast(&opaque::<AnyPage>());
+    keep(race::second_look(opaque));
+    error::<FastPinError>(&opaque());
+}
+
+fn pin_fast<P: Pinnable>(page: &P) {
+    keep(race::pin_fast(
+        hidden(page),
+        opaque(),
+        opaque::<u64>(),
+        opaque,
+    ));
+}
+
+fn readings() {
+    read(&opaque::<PlainPage>());
+    read(&opaque::<AnyPage>());
+    read(&BarePage);
+    keep(refined_estimate::<PIN_BIAS>(opaque()));
+    keep(refined_estimate::<2>(opaque()));
+    keep(refined_estimate::<7>(opaque()));
+    keep(refined_estimate::<{ u32::MAX }>(opaque()));
+    keep(Pins::exactly(opaque()));
+    keep(Pins::maybe_pinned(opaque()));
+    keep(Pins::longterm(opaque()));
+    keep(Pins::maybe_longterm(opaque()));
+    print::<Pins>(&opaque());
+    debug::<PinCount>(&opaque());
+    debug::<Biased>(&Biased);
+    debug::<Refined>(&Refined);
+}
+
+fn read<P: PageLike>(page: &P) {
+    keep(<Biased as PinReading>::read(page));
+    keep(<Refined as PinReading>::read(page));
+}

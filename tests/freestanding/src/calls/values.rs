@@ -1,0 +1,201 @@
+//! Any value of the library's types that can be made of others.
+
+use crate::{Opaque, opaque};
+use core::fmt;
+use core::ops::Range;
+use pinfold::pin::race::FastPinError;
+use pinfold::pin::{
+    LedgerError, LedgerFault, OwnerUse, PinCount, PinError, PinKind, Pins, RefsLeft, Unpinned,
+};
+use pinfold::reclaim::{self, ActivateReason, Fate, KeepReason, Lru, PageOp, Refill};
+use pinfold::unmap::decide::Inconsistency;
+use pinfold::unmap::{Callback, Stop, UnmapError};
+use pinfold::{
+    Cleared, Context, CounterDelta, Entry, FlushMode, Hook, NewEntry, Operation, Outcome,
+    PageFlags, PinVerdict, PlainPage, PlainVma, PteFlags, Reason, RefCounts, Requester, UnmapFlags,
+    Verdict, VmFlags, Zone,
+};
+
+/// What an embedder's callback fails with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mishap(pub u32);
+
+impl fmt::Display for Mishap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mishap {}", self.0)
+    }
+}
+
+impl core::error::Error for Mishap {}
+
+impl Opaque for Mishap {
+    fn opaque() -> Self {
+        Self(opaque())
+    }
+}
+
+/// Makes an enum opaque: any of the values listed.
+macro_rules! opaque_enum {
+    ($type:ty: $first:expr $(, $other:expr)* $(,)?) => {
+        impl $crate::Opaque for $type {
+            fn opaque() -> Self {
+                $(if $crate::opaque() {
+                    return $other;
+                })*
+                $first
+            }
+        }
+    };
+}
+
+/// Makes a struct opaque, by its fields.
+macro_rules! opaque_struct {
+    ($type:ty { $($field:ident),* $(,)? }) => {
+        impl $crate::Opaque for $type {
+            fn opaque() -> Self {
+                Self { $($field: $crate::opaque()),* }
+            }
+        }
+    };
+}
+
+macro_rules! opaque_flags {
+    ($($type:ty),*) => {$(
+        impl $crate::Opaque for $type {
+            fn opaque() -> Self {
+                // Bits without a name too.
+                Self::from_bits_retain($crate::opaque())
+            }
+        }
+    )*};
+}
+
+pub(super) use {opaque_enum, opaque_struct};
+
+impl Opaque for Range<u64> {
+    fn opaque() -> Self {
+        opaque()..opaque()
+    }
+}
+
+impl<A: Opaque, B: Opaque, C: Opaque> Opaque for (A, B, C) {
+    fn opaque() -> Self {
+        (opaque(), opaque(), opaque())
+    }
+}
+
+opaque_flags!(UnmapFlags, PageFlags, VmFlags, PteFlags, reclaim::ScanFlags);
+
+opaque_struct!(RefCounts { refs, explained });
+opaque_struct!(PlainPage {
+    flags,
+    refs,
+    maps,
+    pins,
+    base_pages
+});
+opaque_struct!(PlainVma { flags, range });
+
+opaque_enum!(PinKind: PinKind::Short, PinKind::Longterm);
+opaque_struct!(PinCount { total, longterm });
+opaque_enum!(Pins: Pins::None,
+    Pins::Maybe { estimate: opaque(), longterm: opaque() }, Pins::Exactly(opaque()));
+opaque_enum!(PinError:
+    PinError::Overflow, PinError::Underflow, PinError::Blocked, PinError::Free);
+opaque_enum!(RefsLeft: RefsLeft::Some, RefsLeft::Last);
+opaque_enum!(Unpinned: Unpinned::Done, Unpinned::Unpark, Unpinned::Free);
+opaque_enum!(FastPinError:
+    FastPinError::Changed, FastPinError::Refused(opaque()), FastPinError::Lost(opaque()));
+opaque_enum!(LedgerError:
+    LedgerError::Full, LedgerError::DuplicateOwner, LedgerError::UnknownOwner,
+    LedgerError::ChargesOpen, LedgerError::UnknownCharge, LedgerError::NoPages,
+    LedgerError::Limit, LedgerError::TooMany, LedgerError::CounterEnd);
+opaque_enum!(LedgerFault:
+    LedgerFault::Live { id: opaque() }, LedgerFault::Totals { id: opaque() },
+    LedgerFault::Orphans, LedgerFault::Slots);
+opaque_struct!(OwnerUse {
+    id,
+    limit,
+    live_short,
+    live_longterm,
+    acquired,
+    released,
+    oldest
+});
+
+opaque_enum!(Operation:
+    Operation::Reclaim, Operation::Unmap, Operation::Migrate, Operation::Demote,
+    Operation::Split, Operation::Munlock, Operation::Poison, Operation::Free);
+opaque_enum!(Requester:
+    Requester::Direct, Requester::Background, Requester::Proactive, Requester::Cgroup,
+    Requester::Compaction);
+opaque_struct!(Context {
+    requester,
+    priority
+});
+opaque_enum!(PinVerdict:
+    PinVerdict::Proceed, PinVerdict::NextVma, PinVerdict::SkipPage, PinVerdict::Refuse);
+
+opaque_struct!(Entry { address, flags });
+opaque_struct!(Cleared { flags, deferred });
+opaque_struct!(CounterDelta {
+    anon,
+    file,
+    shmem,
+    swap_ents,
+    hugetlb
+});
+opaque_enum!(Hook: Hook::Done, Hook::Refused);
+opaque_enum!(FlushMode: FlushMode::Now, FlushMode::MayDefer, FlushMode::NotNeeded);
+opaque_enum!(NewEntry:
+    NewEntry::Restored(opaque()), NewEntry::Swap(opaque()), NewEntry::Migration(opaque()),
+    NewEntry::PmdMigration(opaque()), NewEntry::Poison);
+opaque_enum!(Inconsistency:
+    Inconsistency::UnexpectedPmd, Inconsistency::HugetlbNotRmapLocked,
+    Inconsistency::EntryOutsideRange);
+opaque_enum!(Stop:
+    Stop::Mlocked, Stop::Young, Stop::PinAppeared(opaque()), Stop::SwapSlotRefused,
+    Stop::ArchRefused, Stop::LazyfreeRedirtied, Stop::InconsistentAnon);
+opaque_enum!(Verdict:
+    Verdict::Done, Verdict::Unshared, Verdict::NotLocked, Verdict::NotMigratable,
+    Verdict::NextVma(opaque()), Verdict::SkipPage(opaque()), Verdict::Refused(opaque()),
+    Verdict::Stopped(opaque()));
+opaque_enum!(Reason: Reason::InVma(opaque()), Reason::TemporaryStack, Reason::NotFound);
+opaque_enum!(Outcome:
+    Outcome::Unmapped, Outcome::StillMapped(opaque()), Outcome::Skipped(opaque()),
+    Outcome::Refused(opaque()));
+opaque_enum!(Callback:
+    Callback::NextVma, Callback::NextEntry, Callback::TestAndClearYoung, Callback::Clear,
+    Callback::Install, Callback::Restore, Callback::SetPageDirty, Callback::RemoveRmap,
+    Callback::SplitHugePmd, Callback::WidenForSharing, Callback::InvalidateBegin,
+    Callback::Invalidate, Callback::InvalidateEnd, Callback::UnsharePmd, Callback::MlockPage,
+    Callback::SetSwapBacked, Callback::UpdateHiwater, Callback::Count, Callback::SwapDuplicate,
+    Callback::SwapFree, Callback::ArchUnmap);
+opaque_enum!(UnmapError<Mishap>:
+    UnmapError::NoReference,
+    UnmapError::BadVma { start: opaque(), end: opaque() },
+    UnmapError::OutsideVma { address: opaque() },
+    UnmapError::Misaligned { address: opaque() },
+    UnmapError::Inconsistent { what: opaque(), address: opaque() },
+    UnmapError::Callback { callback: opaque(), address: opaque(), source: opaque() });
+
+opaque_enum!(Lru: Lru::InactiveAnon, Lru::ActiveAnon, Lru::InactiveFile, Lru::ActiveFile);
+opaque_enum!(KeepReason:
+    KeepReason::Pinned(opaque()), KeepReason::LockBusy, KeepReason::Mapped,
+    KeepReason::Referenced, KeepReason::NoIo, KeepReason::SplitFailed, KeepReason::Dirty,
+    KeepReason::NotWritten, KeepReason::Writeback, KeepReason::LockLost, KeepReason::NoMapping,
+    KeepReason::Held, KeepReason::Mlocked, KeepReason::Failed);
+opaque_enum!(ActivateReason:
+    ActivateReason::Unevictable, ActivateReason::Writeback, ActivateReason::Referenced,
+    ActivateReason::CannotSplit, ActivateReason::NoSwap, ActivateReason::StillMapped,
+    ActivateReason::Dirty, ActivateReason::NotWritten, ActivateReason::Buffers);
+opaque_enum!(Fate:
+    Fate::Freed, Fate::Raced, Fate::Kept(opaque()), Fate::Activated(opaque()),
+    Fate::Parked(opaque()));
+opaque_enum!(PageOp:
+    PageOp::Update, PageOp::Referenced, PageOp::Unmap, PageOp::Remove, PageOp::FlushTlb,
+    PageOp::TryLock, PageOp::Unlock, PageOp::WaitForWriteback, PageOp::AddToSwap,
+    PageOp::FreeSwap, PageOp::Split, PageOp::WriteOut, PageOp::ReleaseBuffers, PageOp::PutLast);
+opaque_enum!(Refill: Refill::Deactivate, Refill::Rotate, Refill::Pinned, Refill::Park);
+
+opaque_enum!(Zone: Zone::Normal, Zone::Movable, Zone::Cma, Zone::Device, Zone::FsDax);
