@@ -116,6 +116,7 @@ debug_fields!(Told {
     begins,
     ends,
     invalidates,
+    unshares,
     young_tests,
     swap_dups,
     swap_frees,

@@ -233,6 +233,7 @@ debug_variants!(Broken {
     FlushMissing { gone, flushes },
     DirtyDebtForgotten { address },
     NotifierUnpaired { begins, ends },
+    UnsharedNotInvalidated { unshares, invalidates },
     StillOwed {},
     PinMissed { truth, read },
     PinMiscounted { truth, read },

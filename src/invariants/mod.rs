@@ -121,6 +121,8 @@ debug_fields!(Books {
     deferred,
     begins,
     ends,
+    unshares,
+    invalidates,
     others,
 });
 

@@ -52,6 +52,8 @@ debug_fields!(LruScan {
     plan,
     turn,
     laps,
+    given_up,
+    replan,
     exhausted,
     stats,
     flush,
