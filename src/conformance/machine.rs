@@ -167,7 +167,16 @@ pub struct Machine<'a, P: ?Sized, const N: usize> {
 }
 
 debug_fields!([P: core::fmt::Debug + ?Sized, const N: usize] Machine<'_, P, N>, Machine {
-    page, answers, entries, len, base, next, told, write_at, pin_appeared, written,
+    page,
+    answers,
+    entries,
+    len,
+    base,
+    next,
+    told,
+    write_at,
+    pin_appeared,
+    written,
 });
 
 impl<'a, P: TestPage + ?Sized, const N: usize> Machine<'a, P, N> {

@@ -174,7 +174,13 @@ pub struct Snapshot<'a> {
 }
 
 debug_fields!([] Snapshot<'_>, Snapshot {
-    page, refs, maps, pins, longterm, entries, books,
+    page,
+    refs,
+    maps,
+    pins,
+    longterm,
+    entries,
+    books,
 });
 
 impl Snapshot<'_> {

@@ -144,6 +144,7 @@ super::values::opaque_enum!(Broken:
     Broken::FlushMissing { gone: opaque(), flushes: opaque() },
     Broken::DirtyDebtForgotten { address: opaque() },
     Broken::NotifierUnpaired { begins: opaque(), ends: opaque() },
+    Broken::UnsharedNotInvalidated { unshares: opaque(), invalidates: opaque() },
     Broken::PinMissed { truth: opaque(), read: opaque() },
     Broken::PinMiscounted { truth: opaque(), read: opaque() },
     Broken::PinInvented { unexplained: opaque(), read: opaque() },

@@ -4,10 +4,10 @@ use super::text::{debug, error, print};
 use super::values::Mishap;
 use crate::{hidden, keep, opaque};
 use core::num::NonZeroU64;
-use pinfold::pin::{OwnerUse, PinLedger};
+use pinfold::pin::{OwnerShare, OwnerUse, Owners, PinLedger, ask_order};
 use pinfold::revoke::{
-    Action, Answer, Deadlines, Driven, Event, Ladder, Level, OwnerShare, Owners, Pressure, Rung,
-    Shortfall, Signal, WhyShort, ask_order, drive,
+    Action, Answer, Deadlines, Driven, Event, Ladder, Level, Pressure, Rung, Shortfall, Signal,
+    WhyShort, drive,
 };
 use pinfold::shrinker::{
     Count, Deferred, Ended, Pass, Plan, PriorityError, Registered, Scan, Shrunk, ShrunkAll, Step,

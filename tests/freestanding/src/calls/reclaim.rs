@@ -162,6 +162,7 @@ fn lists<B: Lists<Error = Mishap>>(lists: &mut B) {
     keep(Lists::take_parked(lists).is_some());
     keep(Lists::pages(lists, opaque()));
     keep(Lists::pages_parked(lists));
+    keep(Lists::pin_owners(lists));
     keep(Lists::has_swap(lists));
     keep(Lists::watermark(lists));
     keep(Lists::shrink_others(lists, opaque()));

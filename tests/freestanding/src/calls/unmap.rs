@@ -40,6 +40,7 @@ fn decisions() {
     if let Gate::Walk(split) = gate {
         debug::<Split>(&split);
     }
+    keep(Split::of(opaque()));
     let look = decide::look(opaque(), opaque(), opaque(), opaque());
     debug::<Look>(&look);
     if let Look::Take(take) = look {
@@ -124,6 +125,7 @@ fn settle(owed: Owed) {
     keep(Owed::entry(&owed));
     keep(Owed::swap_slot(&owed));
     keep(Owed::counters(&owed));
+    keep(Owed::invalidate(&owed));
     keep(Owed::invalidate_end(&owed));
     debug::<Owed>(&owed);
     if let Err((owed, mishap)) = Owed::settle(owed, &mut Any) {
