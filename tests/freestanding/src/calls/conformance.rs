@@ -80,6 +80,7 @@ super::values::opaque_struct!(Told {
     begins,
     ends,
     invalidates,
+    unshares,
     young_tests,
     swap_dups,
     swap_frees,

@@ -1,9 +1,11 @@
 //! An embedder that answers anything, and one that implements no more than it must.
 
 use super::values::Mishap;
-use crate::{Opaque, keep, opaque};
+use crate::{Opaque, hidden, keep, opaque};
 use core::ops::Range;
-use pinfold::pin::{PinCount, PinError, PinKind, PinReading, Pinnable, Pins, Unpinned};
+use pinfold::pin::{
+    OwnerUse, Owners, PinCount, PinError, PinKind, PinReading, Pinnable, Pins, Unpinned,
+};
 use pinfold::reclaim::{
     Lists, Lru, OnPin, OnScan, PageOps, PageOut, ParkPolicy, Referenced, Release, Removal,
     ShrinkError, Watermark,
@@ -197,6 +199,12 @@ super::values::opaque_enum!(PageOut:
 super::values::opaque_enum!(Removal: Removal::Lazyfree, Removal::FromCache);
 super::values::opaque_enum!(Release: Release::Now, Release::AfterFlush);
 
+impl Opaque for Owners {
+    fn opaque() -> Self {
+        Self::collect(hidden(&opaque::<[OwnerUse; 2]>()[..]).iter().copied())
+    }
+}
+
 impl PageOps for Any {
     type Page = AnyPage;
     type Error = Mishap;
@@ -245,6 +253,7 @@ impl Lists for Any {
         &pages(list: Lru) -> u64;
         &pages_parked() -> u64;
         &has_swap() -> bool;
+        &pin_owners() -> Owners;
         &watermark() -> Watermark;
     }
 

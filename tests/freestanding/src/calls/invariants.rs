@@ -41,6 +41,8 @@ super::values::opaque_struct!(Books {
     deferred,
     begins,
     ends,
+    invalidates,
+    unshares,
     others,
 });
 super::values::opaque_enum!(Counted: Counted::Nothing, Counted::Longterm, Counted::Any);
