@@ -20,13 +20,19 @@ use core::time::Duration;
 use pinfold::Unmapped;
 use std::time::Instant;
 
+/// Measures and prints one table.
+type Table = fn(Scale);
+
+/// `try_to_unmap` under some policy.
+type UnmapAll = fn(&Mapped) -> Unmapped;
+
 fn main() {
     let scale = Scale::from_args();
     let wanted: Vec<String> = std::env::args()
         .skip(1)
         .filter(|arg| !arg.starts_with('-'))
         .collect();
-    let tables: [(&str, fn(Scale)); 4] = [
+    let tables: [(&str, Table); 4] = [
         ("unmap", unmap),
         ("mapped", mapped),
         ("pins", contended),
@@ -82,7 +88,7 @@ fn mapped(scale: Scale) {
         "try_to_unmap of a pinned page, beside the same page mapped once",
         "ns per page",
     );
-    let policies: [(&str, fn(&Mapped) -> Unmapped, &str); 2] = [
+    let policies: [(&str, UnmapAll, &str); 2] = [
         ("default", Mapped::skip_opportunistic, "constant"),
         ("SkipPinned", Mapped::skip_pinned, "(grows)"),
     ];
@@ -159,6 +165,11 @@ fn scan_of<P: Summed>(scale: Scale, rounds: usize) {
         let ratio = paired(rounds, pages, || timed(|| array.borrow().gate()), sum);
         let name = format!("gate, {}, {}", P::NAME, fill.name());
         ratio.print(&name, &bandwidth(ratio));
+        let ratio = paired(rounds, pages, || timed(|| array.borrow().gate_all()), sum);
+        ratio.print(
+            &format!("  all in one call, {}", fill.name()),
+            &bandwidth(ratio),
+        );
         let ratio = paired(
             rounds,
             pages,

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use core::cell::{Cell, RefCell};
 use pinfold::pin::{
     Charge, LedgerError, OwnerId, PinCount, PinError, PinKind, PinLedger, PinWord, Pinnable, Pins,
     Refined, Unpinned,
@@ -17,7 +18,6 @@ use pinfold::{
     SkipOpportunistic, SkipPinned,
 };
 use proptest::prelude::*;
-use std::cell::{Cell, RefCell};
 
 #[derive(Debug)]
 struct Frame {
@@ -28,6 +28,8 @@ struct Frame {
     /// Reclaim found nothing against taking it.
     attacked: Cell<bool>,
     settled: Cell<u32>,
+    /// What it would refuse a pin with, though its counter would take it.
+    refuses: Option<PinError>,
 }
 
 impl Frame {
@@ -38,6 +40,7 @@ impl Frame {
             isolated: Cell::new(false),
             attacked: Cell::new(false),
             settled: Cell::new(0),
+            refuses: None,
         }
     }
 
@@ -65,6 +68,11 @@ impl PageLike for Frame {
 impl Placed for Frame {
     fn zone(&self) -> Zone {
         self.zone
+    }
+    fn pinnable(&self, _: PinKind) -> Result<(), PinError> {
+        let full = self.pins().1 >= PinWord::MAX_PINS;
+        let full = full.then_some(PinError::Overflow);
+        self.refuses.or(full).map_or(Ok(()), Err)
     }
 }
 
@@ -284,7 +292,7 @@ impl Machine {
         let before: Vec<_> = self.frames.iter().map(Frame::pins).collect();
         let total = |frame: &Frame| frame.pins().0;
         let was = |frame: &Frame| {
-            let at = self.frames.iter().position(|f| std::ptr::eq(f, frame));
+            let at = self.frames.iter().position(|f| core::ptr::eq(f, frame));
             before[at.unwrap()].0
         };
         let mut pages = self.pages();
@@ -295,7 +303,10 @@ impl Machine {
             let call = self.calls.get();
             self.calls.set(call + 1);
             assert_eq!(books.live(), self.object as u64, "charged before, once");
-            let slot = places.borrow().iter().position(|p| std::ptr::eq(*p, *page));
+            let slot = places
+                .borrow()
+                .iter()
+                .position(|p| core::ptr::eq(*p, *page));
             let slot = slot.expect("a page of the object");
             let wanted = match page.zone {
                 Zone::Movable => WhyMigrate::Movable,
@@ -317,7 +328,7 @@ impl Machine {
                 .iter()
                 .enumerate()
                 .find(|(_, f)| {
-                    f.attacked.get() && places.borrow().iter().any(|p| std::ptr::eq(*p, *f))
+                    f.attacked.get() && places.borrow().iter().any(|p| core::ptr::eq(*p, *f))
                 });
             assert!(attacked.is_none(), "robbing Peter: {attacked:?}");
             self.frames.iter().for_each(|f| f.attacked.set(false));
@@ -337,14 +348,14 @@ impl Machine {
                 assert_eq!(placed.pins.kind(), request.kind);
                 let zones = placed.pins.pages().iter().map(|page| page.zone).collect();
                 for (page, place) in placed.pins.pages().iter().zip(places.borrow().iter()) {
-                    assert!(std::ptr::eq(*page, *place));
+                    assert!(core::ptr::eq(*page, *place));
                     assert_eq!(total(page), was(page) + 1);
                     let longterm = u32::from(request.kind == PinKind::Longterm);
                     assert!(page.pins().1 >= longterm);
                 }
                 assert_eq!(books.live(), self.object as u64);
                 placed.pins.release().unwrap();
-                (&*books).release_it(placed.charge);
+                books.release_it(placed.charge);
                 assert_eq!(books.releases.get(), 1);
                 Ok(zones)
             }
@@ -497,6 +508,34 @@ fn a_page_that_refuses() {
     assert_eq!(result, Err((Some(3), PlaceStop::Refused(WhyNot::Blocked))));
 }
 
+/// The last pin that a page can take is ours: it is not asked for another one when its place is.
+#[test]
+fn a_page_that_is_pinned_is_not_asked_again() {
+    let request = PlaceRequest::new(PinKind::Longterm);
+    let mut machine = Machine::new(&MIXED);
+    let one_left = u64::from(PinWord::MAX_PINS - 1) << 34;
+    machine.frames[5].word = PinWord::from_bits(one_left);
+    assert_eq!(
+        machine.run(&request, &Locked::new(100)),
+        Ok(vec![Zone::Normal; 6])
+    );
+}
+
+#[test]
+fn a_page_that_says_so_is_not_tried() {
+    let request = PlaceRequest::new(PinKind::Longterm);
+    let refused = Err((Some(4), PlaceStop::Refused(WhyNot::Free)));
+    let mut machine = Machine::new(&MIXED);
+    machine.frames[4].refuses = Some(PinError::Free);
+    assert_eq!(machine.run(&request, &Locked::new(100)), refused);
+    assert!(!machine.frames[4].word.snapshot().ever_pinned);
+    // Neither is one that a page was moved to.
+    let mut machine = Machine::new(&MIXED);
+    machine.frames[6 + 4].refuses = Some(PinError::Free);
+    assert_eq!(machine.run(&request, &Locked::new(100)), refused);
+    assert!(!machine.frames[6 + 4].word.snapshot().ever_pinned);
+}
+
 #[test]
 fn others_hold_a_page_that_must_move() {
     let request = PlaceRequest::new(PinKind::Longterm);
@@ -576,7 +615,7 @@ fn a_pin_that_others_release_is_counted() {
 #[test]
 fn unwinding_releases_the_pins() {
     let frames = [Frame::new(Zone::Normal), Frame::new(Zone::Cma)];
-    let frames = std::panic::AssertUnwindSafe(&frames);
+    let frames = core::panic::AssertUnwindSafe(&frames);
     let request = PlaceRequest::new(PinKind::Longterm);
     let unwound = std::panic::catch_unwind(|| {
         let mut pages = [&frames[0], &frames[1]];

@@ -27,6 +27,7 @@ pub(crate) trait Measured: Page {
         walk: &mut Walk<'_, Self>,
     ) -> Hand;
     fn gate_ours(pages: &[Self], request: &UnmapRequest) -> usize;
+    fn gate_all(pages: &[Self], request: &UnmapRequest) -> usize;
     fn gate_hand(pages: &[Self], flags: UnmapFlags) -> usize;
 }
 
@@ -74,6 +75,12 @@ macro_rules! measured {
             }
             fn gate_ours(pages: &[Self], request: &UnmapRequest) -> usize {
                 $gate(pages, request)
+            }
+            #[inline(never)]
+            fn gate_all(pages: &[Self], request: &UnmapRequest) -> usize {
+                let mut skipped = 0;
+                request.ask_all(pages, |_, _, _| skipped += 1);
+                skipped
             }
             fn gate_hand(pages: &[Self], flags: UnmapFlags) -> usize {
                 hand::$gate_hand(pages, flags)

@@ -7,9 +7,11 @@
 pub(crate) mod cases;
 pub(crate) mod embed;
 pub(crate) mod hand;
+pub(crate) mod lru;
 pub(crate) mod measured;
 pub(crate) mod pages;
 pub(crate) mod pins;
 pub(crate) mod ratio;
+pub(crate) mod reclaim_hand;
 pub(crate) mod rmap;
 pub(crate) mod scan;

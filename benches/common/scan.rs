@@ -133,6 +133,7 @@ impl<P: Summed> Array<P> {
     /// The gate and the sum find what `fill` put there.
     pub(crate) fn check(&mut self) {
         assert_eq!(self.gate(), self.pinned);
+        assert_eq!(self.gate_all(), self.pinned);
         assert_eq!(self.gate_by_hand(), self.pinned);
         if self.pinned == self.pages.len() {
             assert_eq!(self.unmap_one(), self.pinned);
@@ -145,6 +146,12 @@ impl<P: Summed> Array<P> {
     /// The policy's verdict on every page; how many are skipped.
     pub(crate) fn gate(&self) -> usize {
         P::gate_ours(&self.pages, black_box(&self.request))
+    }
+
+    /// The same, of all pages in one call.
+    #[inline(never)]
+    pub(crate) fn gate_all(&self) -> usize {
+        P::gate_all(&self.pages, black_box(&self.request))
     }
 
     pub(crate) fn gate_by_hand(&self) -> usize {

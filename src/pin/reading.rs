@@ -12,6 +12,13 @@ use crate::page::{PageLike, RefCounts};
 pub trait PinReading {
     /// Reads the pins of `page`, without touching it.
     fn read<P: PageLike + ?Sized>(page: &P) -> Pins;
+
+    /// Whether one cheap look is enough to say that `page` is not pinned: `true` is as certain as
+    /// [`Pins::None`], `false` says nothing. For going over many pages, most of which are not.
+    #[inline]
+    fn rules_out<P: PageLike + ?Sized>(page: &P) -> bool {
+        !Self::read(page).maybe_pinned()
+    }
 }
 
 /// Linux's heuristic: any page with 1024 references or more may be pinned.
@@ -32,6 +39,11 @@ impl PinReading for Biased {
             return Pins::exactly(count);
         }
         maybe(page, unsigned(page.ref_count()) / PIN_BIAS)
+    }
+
+    #[inline]
+    fn rules_out<P: PageLike + ?Sized>(page: &P) -> bool {
+        below_bias(page)
     }
 }
 
@@ -79,6 +91,11 @@ impl PinReading for Refined {
         }
         maybe(page, refined_estimate::<PIN_BIAS>(page.counts()))
     }
+
+    #[inline]
+    fn rules_out<P: PageLike + ?Sized>(page: &P) -> bool {
+        below_bias(page)
+    }
 }
 
 /// How many pins of `BIAS` references each a count stands for, once the explained references are
@@ -97,6 +114,15 @@ pub const fn refined_estimate<const BIAS: u32>(counts: RefCounts) -> u32 {
         // No more than i32::MAX and half of u32::MAX: it cannot wrap.
         Some(unexplained) if counts.refs >= 0 => unexplained.wrapping_add(BIAS / 2) / BIAS,
         _ => refs / BIAS,
+    }
+}
+
+/// Whether the page has no exact pin, or too few references for one.
+#[inline]
+fn below_bias<P: PageLike + ?Sized>(page: &P) -> bool {
+    match page.exact_pins() {
+        Some(count) => count.total == 0,
+        None => unsigned(page.ref_count()) < PIN_BIAS,
     }
 }
 

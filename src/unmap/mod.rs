@@ -116,6 +116,56 @@ impl<L: PinPolicy> UnmapRequest<L> {
         (self.verdict(pins, || page.flags()), pins)
     }
 
+    /// Asks the policy about each page of an array, and tells `forbidden` of those that it does not
+    /// let through, with their index.
+    ///
+    /// What [`ask`](Self::ask) says of each, but at the speed of memory where pins are few: pages
+    /// are first [ruled out](PinReading::rules_out) eight at a time, with one branch.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use pinfold::{PageFlags, PinVerdict, PlainPage, UnmapFlags, UnmapRequest};
+    ///
+    /// let flags = PageFlags::PAGE_CACHE;
+    /// let free = PlainPage { flags, refs: 3, maps: 1, pins: None, base_pages: 1 };
+    /// let mut frames = [free; 100];
+    /// frames[42].refs += 1024;
+    ///
+    /// let request = UnmapRequest::new(UnmapFlags::BATCH_FLUSH)?;
+    /// let mut found = Vec::new();
+    /// request.ask_all(&frames, |index, verdict, _| found.push((index, verdict)));
+    /// assert_eq!(found, [(42, PinVerdict::SkipPage)]);
+    /// # Ok::<(), pinfold::UnknownFlags>(())
+    /// ```
+    #[inline]
+    pub fn ask_all<P: PageLike>(
+        &self,
+        pages: &[P],
+        mut forbidden: impl FnMut(usize, PinVerdict, Pins),
+    ) {
+        const TOGETHER: usize = 8;
+        if !L::READS_PINS {
+            return;
+        }
+        for (group, chunk) in pages.chunks(TOGETHER).enumerate() {
+            // Without short-circuit: one branch for all.
+            let ruled_out = chunk
+                .iter()
+                .fold(true, |all, page| all & L::Reading::rules_out(page));
+            if ruled_out {
+                continue;
+            }
+            let first = group.wrapping_mul(TOGETHER);
+            for (offset, page) in chunk.iter().enumerate() {
+                let (verdict, pins) = self.ask(page);
+                if !verdict.proceeds() {
+                    forbidden(first.wrapping_add(offset), verdict, pins);
+                }
+            }
+        }
+    }
+
     /// The policy's verdict on a page with these pins in this state. It is not asked about no pins,
     /// on which it has only [one answer](PinPolicy#contract): most pages have none.
     #[inline]

@@ -97,6 +97,9 @@ pub(crate) struct Answers {
     pub(crate) buffers: Hook,
     pub(crate) last: bool,
     pub(crate) parks: bool,
+    /// The last pin of a page goes just before it is parked.
+    pub(crate) unpinned: bool,
+    pub(crate) no_swap: bool,
     pub(crate) fails: Option<PageOp>,
     /// Pages are taken off a list and freed behind the scan's back, as many at each `take`.
     pub(crate) stolen: usize,
@@ -122,6 +125,8 @@ impl Default for Answers {
             buffers: Hook::Done,
             last: true,
             parks: true,
+            unpinned: false,
+            no_swap: false,
             fails: None,
             stolen: 0,
             lie: 0,
@@ -332,6 +337,13 @@ impl<'p> Lists for Script<'p> {
     }
 
     fn park(&mut self, page: &'p Page, pins: Pins) -> Result<(), &'p Page> {
+        if self.answers.unpinned {
+            page.pins.set(PinCount {
+                total: 0,
+                longterm: Some(0),
+            });
+            return Err(page);
+        }
         if !self.answers.parks {
             return Err(page);
         }
@@ -344,6 +356,10 @@ impl<'p> Lists for Script<'p> {
             .iter()
             .map(|(page, _)| u64::from(page.size.get()))
             .sum()
+    }
+
+    fn has_swap(&self) -> bool {
+        !self.answers.no_swap
     }
 
     fn watermark(&self) -> Watermark {

@@ -184,5 +184,7 @@ fn readings() {
 
 fn read<P: PageLike>(page: &P) {
     keep(<Biased as PinReading>::read(page));
+    keep(<Biased as PinReading>::rules_out(page));
+    keep(<Refined as PinReading>::rules_out(page));
     keep(<Refined as PinReading>::read(page));
 }

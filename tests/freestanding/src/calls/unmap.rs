@@ -86,6 +86,11 @@ fn drivers() {
 fn under<L: PinPolicy>(request: UnmapRequest<L>) {
     let request = hidden(&request);
     keep(UnmapRequest::ask(request, &opaque::<AnyPage>()));
+    let pages = [opaque::<AnyPage>(), opaque()];
+    let told = |index, verdict, pins| {
+        keep((index, verdict, pins));
+    };
+    UnmapRequest::ask_all(request, hidden(&pages), told);
     unmap(&opaque::<AnyPage>(), request, &mut Any);
 }
 
