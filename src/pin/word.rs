@@ -88,6 +88,7 @@ impl PinWord {
 
     /// The bits, as in the table above.
     #[must_use]
+    #[inline]
     pub fn to_bits(&self) -> u64 {
         // Acquire: pairs with the Release of `unpin`. Who reads zero pins sees what was done under
         // them.
@@ -96,6 +97,7 @@ impl PinWord {
 
     /// The counts and flags at one instant.
     #[must_use]
+    #[inline]
     pub fn snapshot(&self) -> WordSnapshot {
         Self::decode(self.to_bits())
     }
@@ -105,6 +107,7 @@ impl PinWord {
     /// Pure: for representations that keep the word in one of their own. A field that is negative,
     /// which it is only while a refused unpin is taken back, reads as 0.
     #[must_use]
+    #[inline]
     pub const fn decode(bits: u64) -> WordSnapshot {
         let short = clamp(field(bits, PinKind::Short));
         let longterm = clamp(field(bits, PinKind::Longterm));

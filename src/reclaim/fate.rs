@@ -30,6 +30,7 @@ const MAX_WAITS: u32 = 16;
 /// [`ShrinkError`] if an operation of the embedder's failed; the page is unlocked, unless that
 /// failed [too](ShrinkError::is_locked), and is kept and counted as [`KeepReason::Failed`] (as
 /// [`LockBusy`](KeepReason::LockBusy) where it was the lock that could not be asked for).
+#[inline]
 pub fn shrink_page<O, L, K>(
     page: &O::Page,
     control: &ScanControl<L, K>,
@@ -51,25 +52,27 @@ where
         pages: page.base_pages(),
         locked: false,
         scanned: false,
-        file: false,
+        error: None,
     };
-    let outcome = scan.decide();
+    let decided = scan.decide().and_then(|fate| scan.activate(fate));
     let unlocked = scan.unlock();
-    let mut outcome = outcome.and_then(|fate| unlocked.map(|()| fate));
-    if let Err(error) = &mut outcome {
-        error.set_locked(scan.locked);
-    }
     scan.settle_split();
-    let (pages, scanned, file) = (scan.pages, scan.scanned, scan.file);
-    let fate = match &outcome {
-        Ok(fate) => *fate,
-        Err(_) => Fate::Kept(KeepReason::Failed),
+    let fate = match (decided, unlocked) {
+        (Ok(fate), Ok(())) => fate,
+        _ => Fate::Kept(KeepReason::Failed),
     };
-    scan.stats.count(fate, pages, scanned);
+    scan.stats.count(fate, scan.pages, scan.scanned);
     if let Fate::Activated(_) = fate {
-        scan.stats.activate(pages, file);
+        let file = !page.flags().contains(PageFlags::SWAP_BACKED);
+        scan.stats.activate(scan.pages, file);
     }
-    outcome
+    match scan.error {
+        None => Ok(fate),
+        Some(mut error) => {
+            error.set_locked(scan.locked);
+            Err(error)
+        }
+    }
 }
 
 /// The hint: the pins that make it useless to spend anything on a page. Poisoned pages are never
@@ -119,18 +122,28 @@ struct Scan<'a, O: PageOps, L, K> {
     pages: u32,
     locked: bool,
     scanned: bool,
-    /// Whether the page that is being activated is a file's.
-    file: bool,
+    /// The first error. It is large and rare: it waits here, instead of passing through every step.
+    error: Option<ShrinkError<O::Error>>,
 }
 
-type Step<O, T> = Result<T, ShrinkError<<O as PageOps>::Error>>;
+/// Something failed: the error is in the scan.
+struct Failed;
 
-fn failed<E>(op: PageOp) -> impl FnOnce(E) -> ShrinkError<E> {
-    move |source| ShrinkError::op(op, source)
+type Step<T> = Result<T, Failed>;
+
+/// What an operation of the embedder's returned; its error goes to the scan.
+macro_rules! ask {
+    ($scan:ident, $op:ident, $answer:expr) => {
+        match $answer {
+            Ok(answer) => Ok(answer),
+            Err(source) => Err($scan.fail(ShrinkError::op(PageOp::$op, source))),
+        }
+    };
 }
 
 impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
-    fn decide(&mut self) -> Step<O, Fate> {
+    #[inline]
+    fn decide(&mut self) -> Step<Fate> {
         for _ in 0..MAX_WAITS {
             if let Some(fate) = self.attempt()? {
                 return Ok(fate);
@@ -141,11 +154,8 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
 
     /// `None`: it waited for writeback; try again.
     #[inline]
-    fn attempt(&mut self) -> Step<O, Option<Fate>> {
-        let lock = self
-            .ops
-            .try_lock(self.page)
-            .map_err(failed(PageOp::TryLock))?;
+    fn attempt(&mut self) -> Step<Option<Fate>> {
+        let lock = ask!(self, TryLock, self.ops.try_lock(self.page))?;
         if lock == Hook::Refused {
             let why = if self.scanned {
                 KeepReason::LockLost
@@ -162,7 +172,7 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
         }
         let page = self.page.flags();
         match decide::entrance(page, self.page.map_count() != 0, self.control.flags) {
-            Entrance::Unevictable => return self.activate(ActivateReason::Unevictable).map(Some),
+            Entrance::Unevictable => return Ok(Some(Fate::Activated(ActivateReason::Unevictable))),
             Entrance::Mapped => return Ok(Some(Fate::Kept(KeepReason::Mapped))),
             Entrance::Open => {}
         }
@@ -174,7 +184,7 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
         let references = self.references(page)?;
         match references {
             References::Activate => {
-                return self.activate(ActivateReason::Referenced).map(Some);
+                return Ok(Some(Fate::Activated(ActivateReason::Referenced)));
             }
             References::Keep => {
                 self.stats.ref_keep(self.pages);
@@ -186,7 +196,8 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
     }
 
     /// From the decision to reclaim the page on.
-    fn take(&mut self, references: References, mut may_enter_fs: bool) -> Step<O, Fate> {
+    #[inline]
+    fn take(&mut self, references: References, mut may_enter_fs: bool) -> Step<Fate> {
         match decide::backing(self.page.flags(), self.control.flags) {
             Backing::Has => {}
             Backing::NoIo => return Ok(Fate::Kept(KeepReason::NoIo)),
@@ -221,7 +232,7 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
             Dirty::Clean => {}
             Dirty::LeaveToFlusher => {
                 self.update(PageFlags::RECLAIM, PageFlags::empty())?;
-                return self.activate(ActivateReason::Dirty);
+                return Ok(Fate::Activated(ActivateReason::Dirty));
             }
             Dirty::Keep => return Ok(Fate::Kept(KeepReason::Dirty)),
             Dirty::WriteOut => {
@@ -244,7 +255,7 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
         forbidding_pins(self.page, self.control, operation).map(|pins| self.set_aside(pins))
     }
 
-    #[cold]
+    #[inline]
     fn set_aside(&self, pins: Pins) -> Fate {
         match self.control.parking.on_scan(pins) {
             OnScan::Rotate => Fate::Kept(KeepReason::Pinned(pins)),
@@ -261,37 +272,35 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
         self.stats.io(dirty, writeback, congested);
     }
 
-    #[cold]
-    fn under_writeback(&mut self, page: PageFlags, may_enter_fs: bool) -> Step<O, Option<Fate>> {
+    fn under_writeback(&mut self, page: PageFlags, may_enter_fs: bool) -> Step<Option<Fate>> {
         match decide::under_writeback(page, self.control.flags, may_enter_fs) {
             UnderWriteback::Immediate => {
                 self.stats.immediate();
-                self.activate(ActivateReason::Writeback).map(Some)
+                Ok(Some(Fate::Activated(ActivateReason::Writeback)))
             }
             UnderWriteback::Mark => {
                 self.update(PageFlags::RECLAIM, PageFlags::empty())?;
                 self.stats.writeback();
-                self.activate(ActivateReason::Writeback).map(Some)
+                Ok(Some(Fate::Activated(ActivateReason::Writeback)))
             }
             UnderWriteback::Wait => {
                 self.unlock()?;
-                self.ops
-                    .wait_for_writeback(self.page)
-                    .map_err(failed(PageOp::WaitForWriteback))?;
+                ask!(
+                    self,
+                    WaitForWriteback,
+                    self.ops.wait_for_writeback(self.page)
+                )?;
                 Ok(None)
             }
         }
     }
 
     #[inline]
-    fn references(&mut self, page: PageFlags) -> Step<O, References> {
+    fn references(&mut self, page: PageFlags) -> Step<References> {
         if self.scan_has(ScanFlags::IGNORE_REFERENCES) {
             return Ok(References::Reclaim);
         }
-        let found = self
-            .ops
-            .referenced(self.page)
-            .map_err(failed(PageOp::Referenced))?;
+        let found = ask!(self, Referenced, self.ops.referenced(self.page))?;
         let (references, mark) = decide::references(page, found);
         let marked = page.contains(PageFlags::REFERENCED);
         if mark && !marked {
@@ -303,13 +312,14 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
     }
 
     /// Gets the page a slot in swap, splitting it if a huge one cannot be had.
-    fn get_swap(&mut self) -> Step<O, Option<Fate>> {
+    #[inline]
+    fn get_swap(&mut self) -> Step<Option<Fate>> {
         if self.is_huge() {
             if !self.ops.can_split(self.page) {
-                return self.activate(ActivateReason::CannotSplit).map(Some);
+                return Ok(Some(Fate::Activated(ActivateReason::CannotSplit)));
             }
             if !self.ops.is_pmd_mapped(self.page) && self.split()? == Hook::Refused {
-                return self.activate(ActivateReason::CannotSplit).map(Some);
+                return Ok(Some(Fate::Activated(ActivateReason::CannotSplit)));
             }
         }
         if self.add_to_swap()? == Hook::Done {
@@ -317,28 +327,29 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
         }
         if self.is_huge() {
             if self.split()? == Hook::Refused {
-                return self.activate(ActivateReason::CannotSplit).map(Some);
+                return Ok(Some(Fate::Activated(ActivateReason::CannotSplit)));
             }
             if self.add_to_swap()? == Hook::Done {
                 return Ok(None);
             }
         }
         self.settle_split();
-        self.activate(ActivateReason::NoSwap).map(Some)
+        Ok(Some(Fate::Activated(ActivateReason::NoSwap)))
     }
 
+    #[inline]
     fn is_huge(&self) -> bool {
         self.page.flags().contains(PageFlags::THP)
     }
 
-    fn add_to_swap(&mut self) -> Step<O, Hook> {
-        self.ops
-            .add_to_swap(self.page)
-            .map_err(failed(PageOp::AddToSwap))
+    #[inline]
+    fn add_to_swap(&mut self) -> Step<Hook> {
+        ask!(self, AddToSwap, self.ops.add_to_swap(self.page))
     }
 
-    fn split(&mut self) -> Step<O, Hook> {
-        self.ops.split(self.page).map_err(failed(PageOp::Split))
+    #[inline]
+    fn split(&mut self) -> Step<Hook> {
+        ask!(self, Split, self.ops.split(self.page))
     }
 
     /// A page that was split counts as one page from then on; its tails come by themselves.
@@ -352,7 +363,7 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
     }
 
     #[inline]
-    fn unmap(&mut self) -> Step<O, Option<Fate>> {
+    fn unmap(&mut self) -> Step<Option<Fate>> {
         let before = self.page.flags();
         let mut flags = decide::unmap_flags(before, self.control.unmap);
         if L::SECOND_LOOK {
@@ -363,11 +374,11 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
             Ok(unmapped) => unmapped,
             Err(failure) => {
                 self.flush.absorb(failure.flush);
-                return Err(ShrinkError::Unmap {
+                return Err(self.fail(ShrinkError::Unmap {
                     error: failure.error,
                     owed: failure.owed,
                     locked: false,
-                });
+                }));
             }
         };
         self.flush.absorb(unmapped.flush);
@@ -382,22 +393,20 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
                 let lazyfree_dirtied = !before.contains(PageFlags::SWAP_BACKED)
                     && self.page.flags().contains(PageFlags::SWAP_BACKED);
                 self.stats.unmap_fail(self.pages, lazyfree_dirtied);
-                self.activate(ActivateReason::StillMapped).map(Some)
+                Ok(Some(Fate::Activated(ActivateReason::StillMapped)))
             }
         }
     }
 
-    fn write_out(&mut self) -> Step<O, Option<Fate>> {
+    #[inline]
+    fn write_out(&mut self) -> Step<Option<Fate>> {
         if self.flush.is_dirty() {
             self.settle_flush()?;
         }
-        let out = self
-            .ops
-            .write_out(self.page)
-            .map_err(failed(PageOp::WriteOut))?;
+        let out = ask!(self, WriteOut, self.ops.write_out(self.page))?;
         match out {
             PageOut::Keep => Ok(Some(Fate::Kept(KeepReason::NotWritten))),
-            PageOut::Activate => self.activate(ActivateReason::NotWritten).map(Some),
+            PageOut::Activate => Ok(Some(Fate::Activated(ActivateReason::NotWritten))),
             PageOut::Clean => Ok(None),
             PageOut::Success => {
                 self.stats.pageout(self.pages);
@@ -406,10 +415,7 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
                 if self.page.flags().intersects(unfinished) {
                     return Ok(Some(Fate::Kept(KeepReason::Writeback)));
                 }
-                let lock = self
-                    .ops
-                    .try_lock(self.page)
-                    .map_err(failed(PageOp::TryLock))?;
+                let lock = ask!(self, TryLock, self.ops.try_lock(self.page))?;
                 if lock == Hook::Refused {
                     return Ok(Some(Fate::Kept(KeepReason::LockLost)));
                 }
@@ -425,21 +431,15 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
 
     /// The page is unmapped and clean: its buffers, its cache, and the page itself.
     #[inline]
-    fn release(&mut self) -> Step<O, Fate> {
+    fn release(&mut self) -> Step<Fate> {
         if self.page.flags().contains(PageFlags::PRIVATE) {
-            let released = self
-                .ops
-                .release_buffers(self.page)
-                .map_err(failed(PageOp::ReleaseBuffers))?;
+            let released = ask!(self, ReleaseBuffers, self.ops.release_buffers(self.page))?;
             if released == Hook::Refused {
-                return self.activate(ActivateReason::Buffers);
+                return Ok(Fate::Activated(ActivateReason::Buffers));
             }
             if !decide::has_mapping(self.page.flags()) && self.page.ref_count() == 1 {
                 self.unlock()?;
-                let last = self
-                    .ops
-                    .put_last(self.page)
-                    .map_err(failed(PageOp::PutLast))?;
+                let last = ask!(self, PutLast, self.ops.put_last(self.page))?;
                 return Ok(if last { Fate::Freed } else { Fate::Raced });
             }
         }
@@ -448,10 +448,7 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
             Leave::FromCache => Removal::FromCache,
             Leave::NoMapping => return Ok(Fate::Kept(KeepReason::NoMapping)),
         };
-        let removed = self
-            .ops
-            .remove(self.page, how)
-            .map_err(failed(PageOp::Remove))?;
+        let removed = ask!(self, Remove, self.ops.remove(self.page, how))?;
         if removed == Hook::Refused {
             return Ok(Fate::Kept(KeepReason::Held));
         }
@@ -462,42 +459,52 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
         Ok(Fate::Freed)
     }
 
-    fn activate(&mut self, why: ActivateReason) -> Step<O, Fate> {
+    /// Carries an activation out: whatever the reason, it is done here.
+    #[inline]
+    fn activate(&mut self, fate: Fate) -> Step<Fate> {
+        if !matches!(fate, Fate::Activated(_)) {
+            return Ok(fate);
+        }
         let page = self.page.flags();
         let swap_full = page.contains(PageFlags::SWAP_CACHE) && self.ops.is_swap_full(self.page);
         if decide::frees_swap(page, swap_full) {
-            self.ops
-                .free_swap(self.page)
-                .map_err(failed(PageOp::FreeSwap))?;
+            ask!(self, FreeSwap, self.ops.free_swap(self.page))?;
         }
         if page.contains(PageFlags::MLOCKED) {
             return Ok(Fate::Kept(KeepReason::Mlocked));
         }
         self.update(PageFlags::ACTIVE, PageFlags::empty())?;
-        self.file = !self.page.flags().contains(PageFlags::SWAP_BACKED);
-        Ok(Fate::Activated(why))
+        Ok(fate)
     }
 
-    fn update(&mut self, set: PageFlags, clear: PageFlags) -> Step<O, ()> {
-        self.ops
-            .update(self.page, set, clear)
-            .map_err(failed(PageOp::Update))
+    #[inline]
+    fn update(&mut self, set: PageFlags, clear: PageFlags) -> Step<()> {
+        ask!(self, Update, self.ops.update(self.page, set, clear))
     }
 
-    fn settle_flush(&mut self) -> Step<O, ()> {
+    fn settle_flush(&mut self) -> Step<()> {
         let debt = core::mem::replace(self.flush, FlushDebt::none());
-        debt.flush(|| self.ops.flush_tlb())
-            .map_err(|(debt, source)| {
+        match debt.flush(|| self.ops.flush_tlb()) {
+            Ok(()) => Ok(()),
+            Err((debt, source)) => {
                 self.flush.absorb(debt);
-                failed(PageOp::FlushTlb)(source)
-            })
+                Err(self.fail(ShrinkError::op(PageOp::FlushTlb, source)))
+            }
+        }
     }
 
-    fn unlock(&mut self) -> Step<O, ()> {
+    #[cold]
+    fn fail(&mut self, error: ShrinkError<O::Error>) -> Failed {
+        self.error.get_or_insert(error);
+        Failed
+    }
+
+    #[inline]
+    fn unlock(&mut self) -> Step<()> {
         if !self.locked {
             return Ok(());
         }
-        self.ops.unlock(self.page).map_err(failed(PageOp::Unlock))?;
+        ask!(self, Unlock, self.ops.unlock(self.page))?;
         self.locked = false;
         Ok(())
     }

@@ -210,18 +210,22 @@ impl Stats {
         }
     }
 
+    #[inline]
     pub(super) const fn immediate(&mut self) {
         add(&mut self.immediate, 1);
     }
 
+    #[inline]
     pub(super) const fn writeback(&mut self) {
         add(&mut self.writeback, 1);
     }
 
+    #[inline]
     pub(super) const fn ref_keep(&mut self, pages: u32) {
         add(&mut self.ref_keep, widen(pages));
     }
 
+    #[inline]
     pub(super) const fn unmap_fail(&mut self, pages: u32, lazyfree: bool) {
         add(&mut self.unmap_fail, widen(pages));
         if lazyfree {
@@ -229,10 +233,12 @@ impl Stats {
         }
     }
 
+    #[inline]
     pub(super) const fn pageout(&mut self, pages: u32) {
         add(&mut self.pageout, widen(pages));
     }
 
+    #[inline]
     pub(super) const fn activate(&mut self, pages: u32, file: bool) {
         let counter = if file {
             &mut self.activate_file
