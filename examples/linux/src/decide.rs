@@ -196,7 +196,10 @@ impl Facts {
             holders: Holders {
                 short: pins(Kind::Short),
                 longterm: pins(Kind::Longterm),
-                ..Holders::default()
+                others: 0,
+                // Linux keeps an exact count for large pages, so it never takes their many
+                // references for pins; in each question asked, the count is the one assumed.
+                exact: frame.pages > 1,
             },
             pte_dirty: self.dirty == Dirtiness::Dirty,
             swap: self.swap,
@@ -258,7 +261,7 @@ fn frame_seen(facts: &Facts, frame: Frame, policy: Policy) -> Decision {
     // A pin that the kernel lists by address may be on a frame that was replaced there since.
     let reported = matches!(facts.pinned, Some((_, evidence)) if evidence != Evidence::Own) && {
         let mut other = scene;
-        other.holders = Holders::default();
+        (other.holders.short, other.holders.longterm) = (0, 0);
         taken(class(&other)) != taken(base)
     };
     let sure = match (unless, reported) {

@@ -107,7 +107,7 @@ pub(crate) struct Holders {
     pub(crate) longterm: u32,
     /// References that are no pins.
     pub(crate) others: u32,
-    /// Whether that is all, so that the count is exact.
+    /// Whether the page keeps an exact count of its pins beside its references.
     pub(crate) exact: bool,
 }
 

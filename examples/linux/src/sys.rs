@@ -82,9 +82,6 @@ pub(crate) struct Memory {
     len: usize,
 }
 
-// SAFETY: whoever owns the value owns the mapping, whichever thread that is.
-unsafe impl Send for Memory {}
-
 impl Memory {
     /// Anonymous memory: private, or shared with children.
     pub(crate) fn anonymous(len: usize, shared: bool) -> Result<Self> {
@@ -96,10 +93,8 @@ impl Memory {
         let all = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice disturbs nobody.
         let start = unsafe { mm::mmap_anonymous(ptr::null_mut(), len, all, how) }?;
-        Ok(Self {
-            start: start.cast(),
-            len,
-        })
+        let start = start.cast();
+        Self { start, len }.apart()
     }
 
     /// A file's pages, shared with everybody who has it open.
@@ -107,10 +102,39 @@ impl Memory {
         let all = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: as above; the file is ours, and nobody makes it shorter.
         let start = unsafe { mm::mmap(ptr::null_mut(), len, all, MapFlags::SHARED, file, 0) }?;
-        Ok(Self {
-            start: start.cast(),
-            len,
-        })
+        let start = start.cast();
+        Self { start, len }.apart()
+    }
+
+    /// Anonymous private memory that begins at a multiple of its length.
+    pub(crate) fn aligned(len: usize) -> Result<Self> {
+        let mut memory = Self::anonymous(2 * len, false)?;
+        let before = memory.start.align_offset(len);
+        for (at, len) in [(0, before), (before + len, len - before)] {
+            if len > 0 {
+                // SAFETY: the range is the start or the end of a mapping that nothing refers to yet,
+                // and what is left of it is kept in `memory` below.
+                unsafe { mm::munmap(memory.start.wrapping_add(at).cast(), len) }?;
+            }
+        }
+        memory.start = memory.start.wrapping_add(before);
+        memory.len = len;
+        Ok(memory)
+    }
+
+    /// Keeps it a VMA of its own, so that what `smaps` says is said of it alone: VMAs with other
+    /// flags are not merged with it.
+    fn apart(self) -> Result<Self> {
+        self.advise(Advice::LinuxDontDump)?;
+        Ok(self)
+    }
+
+    /// A second handle for a read into it from another thread.
+    pub(crate) const fn view(&self) -> View {
+        View {
+            start: self.start,
+            len: self.len,
+        }
     }
 
     pub(crate) fn address(&self) -> u64 {
@@ -186,10 +210,23 @@ impl Memory {
         // SAFETY: the pages are not written to before the pipe is gone.
         unsafe { rustix::pipe::vmsplice(pipe, &[buffer], flags) }
     }
+}
 
+/// The range of a [`Memory`] that a thread reads into. It is for memory that is mapped until the
+/// process ends, or until the thread has ended.
+#[derive(Debug)]
+pub(crate) struct View {
+    start: *mut u8,
+    len: usize,
+}
+
+// SAFETY: the range is only ever given to the kernel.
+unsafe impl Send for View {}
+
+impl View {
     /// Reads from a file straight into it. Blocks; the content is nobody's.
     pub(crate) fn fill_from(&self, file: &File) -> Result<usize> {
-        // SAFETY: the range is mapped, writable, and no reference into it exists.
+        // SAFETY: the kernel checks the range: were it unmapped meanwhile, the read would fail.
         let got = unsafe { libc::pread(file.as_raw_fd(), self.start.cast(), self.len, 0) };
         usize::try_from(got).map_err(|_| last_error())
     }
@@ -206,6 +243,18 @@ impl Drop for Memory {
 pub(crate) fn fork() -> nix::Result<ForkResult> {
     // SAFETY: a process with one thread holds no lock that another thread would have to release.
     unsafe { nix::unistd::fork() }
+}
+
+/// Gives this thread, and what it starts, mounts of its own that nobody else sees.
+pub(crate) fn own_mounts() -> Result<()> {
+    use rustix::mount::{MountPropagationFlags, mount_change};
+    use rustix::thread::{UnshareFlags, unshare_unsafe};
+    // SAFETY: mounts are no memory, and open files stay as they are.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
+    mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )
 }
 
 /// Swaps to a device or file from now on.

@@ -33,8 +33,8 @@ pub(crate) struct Played {
     pub(crate) mapped: bool,
     /// Whether the entries that mapped it lead to swap now.
     pub(crate) swap_entry: bool,
-    /// Whether it was written out on the way.
-    pub(crate) written: bool,
+    /// Whether swap is its backing store, which a lazily freed page may come to be again.
+    pub(crate) swap_backed: bool,
 }
 
 /// Tries out reclaim on the page, with a policy: references are ignored, as `MADV_PAGEOUT` does and
@@ -44,7 +44,6 @@ pub(crate) fn play<L: PinPolicy>(scene: &Scene, policy: L) -> Played {
     let mut machine = Machine {
         scene,
         swap_entry: false,
-        written: false,
     };
     let flags = ScanFlags::MAY_UNMAP
         | ScanFlags::MAY_WRITE
@@ -68,14 +67,13 @@ pub(crate) fn play<L: PinPolicy>(scene: &Scene, policy: L) -> Played {
         fate,
         mapped: page.map_count() != 0,
         swap_entry: machine.swap_entry,
-        written: machine.written,
+        swap_backed: page.flags().contains(PageFlags::SWAP_BACKED),
     }
 }
 
 struct Machine<'a> {
     scene: &'a Scene,
     swap_entry: bool,
-    written: bool,
 }
 
 impl<'a> PageOps for Machine<'a> {
@@ -165,7 +163,6 @@ impl<'a> PageOps for Machine<'a> {
             return Ok(PageOut::Activate);
         }
         page.flags.set(page.flags.get() - PageFlags::DIRTY);
-        self.written = true;
         Ok(PageOut::Success)
     }
 }

@@ -106,6 +106,11 @@ pub(crate) fn entries(pid: i32, start: u64, pages: u64) -> Result<Vec<Entry>, Re
     }
 }
 
+/// What Linux exports of a frame by its number.
+pub(crate) fn frame(pfn: u64) -> Option<crate::model::Frame> {
+    frames::Frames::open().ok()?.get(pfn, false)
+}
+
 /// The release of the running kernel.
 pub(crate) fn kernel() -> String {
     let name = rustix::system::uname();
