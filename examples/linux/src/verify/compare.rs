@@ -23,6 +23,8 @@ pub(super) struct Row {
     /// Pinned pages that were predicted to be reclaimed, by the rule or by the crate's policy.
     pub(super) pinned_but_reclaimable: u64,
     pub(super) rules: BTreeSet<Rule>,
+    /// The first page that went otherwise, before and after.
+    pub(super) wrong: Option<String>,
 }
 
 impl Row {
@@ -86,6 +88,11 @@ impl Display for Outcome {
         let rules: BTreeSet<_> = self.rows.iter().flat_map(|row| &row.rules).collect();
         for rule in rules {
             writeln!(f, "rule {}: {}", rule.key(), rule.text())?;
+        }
+        for row in &self.rows {
+            if let Some(wrong) = &row.wrong {
+                writeln!(f, "WRONG: {}: {wrong}", row.state)?;
+            }
         }
         for line in &self.not_made {
             writeln!(f, "not compared: {line}")?;

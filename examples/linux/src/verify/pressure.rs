@@ -5,10 +5,12 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// After so many pushes without progress there is none to be made.
-const IDLE_PUSHES: u32 = 8;
+/// After so long without progress there is none to be made. The kernel weighs active against inactive
+/// lists by statistics that it brings up to date every two seconds (`FLUSH_TIME`, `mm/memcontrol.c`),
+/// and until then leaves the active pages of a small group alone.
+const PATIENCE: Duration = Duration::from_millis(4500);
 
 /// A memory cgroup of ours; removed when dropped.
 pub(super) struct Cgroup {
@@ -54,14 +56,14 @@ impl Cgroup {
     /// Has the kernel reclaim until it makes no progress any more: what it finds in use in one pass
     /// it may take in the next.
     pub(super) fn push(&self) -> Result<()> {
-        let (mut usage, mut idle) = (u64::MAX, 0);
-        while idle < IDLE_PUSHES {
+        let (mut usage, mut progress) = (u64::MAX, Instant::now());
+        while progress.elapsed() < PATIENCE {
             self.push_once()?;
-            // Write-back to swap ends meanwhile.
-            sleep(Duration::from_millis(20));
+            sleep(Duration::from_millis(200));
             let now = self.usage()?;
-            idle = if now < usage { 0 } else { idle + 1 };
-            usage = now.min(usage);
+            if now < usage {
+                (usage, progress) = (now, Instant::now());
+            }
         }
         Ok(())
     }

@@ -196,13 +196,21 @@ impl Subject {
             agreed: 0,
             pinned_but_reclaimable: 0,
             rules: BTreeSet::new(),
+            wrong: None,
         };
         for (at, (before, prediction, class)) in view.pages.iter().enumerate() {
             let observed = self.end(*before, after[at], in_core[at])?;
             *row.policy.entry(*class).or_default() += 1;
             *row.predicted.entry(prediction.end).or_default() += 1;
             *row.observed.entry(observed).or_default() += 1;
-            row.agreed += u64::from(observed == prediction.end);
+            if observed == prediction.end {
+                row.agreed += 1;
+            } else {
+                let after = after[at];
+                row.wrong.get_or_insert_with(|| {
+                    format!("page {at}: {before:x?} became {after:x?}, which is {observed:?}")
+                });
+            }
             let reclaimable = prediction.end.is_reclaimed() || *class == Class::Reclaimable;
             row.pinned_but_reclaimable += u64::from(view.pinned && reclaimable);
             row.rules.insert(prediction.rule);
