@@ -54,9 +54,7 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
 pub(crate) fn record(args: &Record) -> Result<()> {
     let text = snapshot::write(&read::observe(args.pid)?)?;
     match &args.output {
-        None => io::stdout()
-            .write_all(text.as_bytes())
-            .context("standard output"),
+        None => io::stdout().write_all(&text).context("standard output"),
         Some(path) => std::fs::write(path, text).with_context(|| path.display().to_string()),
     }
 }

@@ -5,8 +5,9 @@
 
 use crate::model::Observed;
 use serde::{Deserialize, Serialize};
+use serde_json::ser::Formatter;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 const FORMAT: &str = "pinfold-linux snapshot";
@@ -65,14 +66,91 @@ struct Body {
 }
 
 /// The snapshot as text.
-pub(crate) fn write(observed: &Observed) -> serde_json::Result<String> {
-    let mut text = serde_json::to_string_pretty(&Written {
+pub(crate) fn write(observed: &Observed) -> serde_json::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut json = serde_json::Serializer::with_formatter(&mut text, Lines::default());
+    let written = Written {
         format: FORMAT,
         version: VERSION,
         observed,
-    })?;
-    text.push('\n');
+    };
+    written.serialize(&mut json)?;
+    text.push(b'\n');
     Ok(text)
+}
+
+/// JSON with a line for each run of pages, so that a file is short, and its differences are shown
+/// run by run.
+#[derive(Default)]
+struct Lines {
+    depth: usize,
+    filled: bool,
+}
+
+/// Values that lie deeper share a line.
+const DEPTH: usize = 5;
+
+impl Lines {
+    fn line<W: ?Sized + Write>(&self, to: &mut W) -> io::Result<()> {
+        if self.depth > DEPTH {
+            return Ok(());
+        }
+        to.write_all(b"\n")?;
+        to.write_all(&[b' '; DEPTH][..self.depth])
+    }
+
+    fn open<W: ?Sized + Write>(&mut self, to: &mut W, bracket: &[u8]) -> io::Result<()> {
+        (self.depth, self.filled) = (self.depth + 1, false);
+        to.write_all(bracket)
+    }
+
+    fn close<W: ?Sized + Write>(&mut self, to: &mut W, bracket: &[u8]) -> io::Result<()> {
+        let inner = self.depth;
+        self.depth -= 1;
+        if self.filled && inner <= DEPTH {
+            self.line(to)?;
+        }
+        self.filled = true;
+        to.write_all(bracket)
+    }
+
+    fn next<W: ?Sized + Write>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
+        self.filled = true;
+        if !first {
+            to.write_all(b",")?;
+        }
+        self.line(to)
+    }
+}
+
+impl Formatter for Lines {
+    fn begin_array<W: ?Sized + Write>(&mut self, to: &mut W) -> io::Result<()> {
+        self.open(to, b"[")
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, to: &mut W) -> io::Result<()> {
+        self.close(to, b"]")
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
+        self.next(to, first)
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, to: &mut W) -> io::Result<()> {
+        self.open(to, b"{")
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, to: &mut W) -> io::Result<()> {
+        self.close(to, b"}")
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
+        self.next(to, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, to: &mut W) -> io::Result<()> {
+        to.write_all(b": ")
+    }
 }
 
 /// Reads a snapshot.

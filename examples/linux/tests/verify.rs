@@ -120,6 +120,7 @@ fn the_kernel_does_as_predicted() {
 fn an_interrupt_leaves_nothing_behind() {
     let _alone = alone();
     let before = traces();
+    let mut interrupted = 0;
     for (signal, after) in [
         (libc::SIGINT, 300),
         (libc::SIGTERM, 1500),
@@ -142,11 +143,13 @@ fn an_interrupt_leaves_nothing_behind() {
         }
         // It may have been done before the signal came.
         assert!(matches!(code, Some(130 | 0)), "{output:?}");
+        interrupted += u32::from(code == Some(130));
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(!error.contains("left behind"), "{error}");
         settle(&before);
         assert_eq!(traces(), before, "after {after} ms");
     }
+    assert!(interrupted > 0, "every run was done before its signal came");
 }
 
 /// Fails if an ordinary user's run does anything but say in one line why it cannot be.
