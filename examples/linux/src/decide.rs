@@ -114,7 +114,7 @@ pub(crate) enum Sure {
 pub(crate) enum Hidden {
     /// A short pin, such as direct I/O.
     ShortPin,
-    /// A long-term pin that is not an io_uring buffer, such as RDMA.
+    /// A long-term pin that is not an `io_uring` buffer, such as RDMA.
     LongtermPin,
     /// A reference that is no pin.
     Reference,

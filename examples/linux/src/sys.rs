@@ -153,7 +153,7 @@ impl Memory {
             if write {
                 // SAFETY: the byte is mapped for as long as `self` lives; volatile, because the
                 // kernel looks on.
-                unsafe { byte.write_volatile((at / 4096 % 255) as u8 + 1) };
+                unsafe { byte.write_volatile(0x5a) };
             } else {
                 // SAFETY: as above.
                 let _ = unsafe { byte.read_volatile() };

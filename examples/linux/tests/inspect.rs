@@ -12,7 +12,7 @@ fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_pinfold-linux"))
 }
 
-/// A real process with an io_uring buffer registered, recorded by `record`.
+/// A real process with an `io_uring` buffer registered, recorded by `record`.
 fn snapshot() -> PathBuf {
     PathBuf::from(concat!(
         env!("CARGO_MANIFEST_DIR"),

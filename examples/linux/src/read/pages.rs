@@ -160,14 +160,10 @@ impl Reader {
             PageInfo::MemoryPage(page) => page.get_page_frame_number().0,
             PageInfo::SwapPage(_) => 0,
         };
-        let (Some(Ok(start)), true) = (
-            infos.first().map(|info| u64::try_from(frame(info))),
-            first % BLOCK == 0,
-        ) else {
-            return false;
-        };
+        let start = infos.first().map_or(0, frame);
         start != 0
-            && start % BLOCK == 0
+            && first.is_multiple_of(BLOCK)
+            && start.is_multiple_of(BLOCK)
             && infos.len() as u64 == BLOCK
             && (start..).zip(infos).all(|(pfn, info)| frame(info) == pfn)
     }

@@ -1,4 +1,4 @@
-//! Pins that the kernel tells of: registered buffers of io_uring, and direct I/O in flight.
+//! Pins that the kernel tells of: registered buffers of `io_uring`, and direct I/O in flight.
 
 use crate::model::{Evidence, Kind, PinnedRange};
 use procfs::process::{FDTarget, Process};

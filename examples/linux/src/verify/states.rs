@@ -58,7 +58,7 @@ pub(super) struct Made {
 /// What can be let go.
 pub(super) enum Grip {
     None,
-    Ring(IoUring),
+    Ring(Box<IoUring>),
     Read(Option<JoinHandle<()>>),
 }
 
@@ -352,7 +352,7 @@ fn registered(memory: Memory) -> Result<Made> {
     let ring = IoUring::new(4).context("no io_uring")?;
     memory.register(&ring).context("IORING_REGISTER_BUFFERS")?;
     Ok(Made {
-        grip: Grip::Ring(ring),
+        grip: Grip::Ring(Box::new(ring)),
         ..Made::of(memory)
     })
 }

@@ -66,12 +66,11 @@ impl Subject {
             Reply::Cannot(why) => return Ok(Made::Not(why)),
             other => bail!("asked to make pages, the holder said {other:?}"),
         };
-        if state == State::DirectIo {
-            if let Some(Err(error)) = slow.map(SlowFs::wait) {
-                return Ok(Made::Not(format!(
-                    "direct I/O cannot be held in flight: {error:#}"
-                )));
-            }
+        if state == State::DirectIo
+            && let Some(Err(error)) = slow.map(SlowFs::wait)
+        {
+            let why = format!("direct I/O cannot be held in flight: {error:#}");
+            return Ok(Made::Not(why));
         }
         let subject = Self {
             state,
