@@ -1,0 +1,86 @@
+//! The process that holds the pages: it makes them in one state, and does what it is told.
+
+use super::protocol::{Reply, Request, Who};
+use super::states::{Grip, Made, drain};
+use anyhow::{Context, Result};
+use rustix::mm::Advice;
+use std::io::{self, BufRead, Write};
+
+/// Serves until standard input ends, so it never outlives `verify`.
+pub(crate) fn hold() -> Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    let mut made = None;
+    for line in io::stdin().lock().lines() {
+        let request: Request = serde_json::from_str(&line?).context("request")?;
+        let reply = serve(request, &mut made);
+        let mut out = io::stdout().lock();
+        serde_json::to_writer(&mut out, &reply)?;
+        writeln!(out)?;
+        out.flush()?;
+    }
+    // Without this a read that nobody answers would be waited for.
+    std::process::exit(0);
+}
+
+fn serve(request: Request, made: &mut Option<Made>) -> Reply {
+    let done = match request {
+        Request::Make {
+            state,
+            pages,
+            dir,
+            slow,
+        } => {
+            return match state.make(pages as usize, &dir, slow.as_deref()) {
+                Err(error) => Reply::Cannot(format!("{error:#}")),
+                Ok(new) => {
+                    let made = made.insert(new);
+                    let _ = drain();
+                    let pages = made.memory.len() / rustix::param::page_size();
+                    Reply::Made {
+                        address: made.memory.address(),
+                        pages: pages as u64,
+                        child: made.child.as_ref().map(|child| child.pid),
+                    }
+                }
+            };
+        }
+        request => match made {
+            None => return Reply::Cannot("nothing is held".to_owned()),
+            Some(made) => act(&request, made),
+        },
+    };
+    done.unwrap_or_else(|error| Reply::Cannot(format!("{error:#}")))
+}
+
+fn act(request: &Request, made: &mut Made) -> Result<Reply> {
+    match request {
+        Request::PageOut(Who::Holder) => Ok(match made.memory.advise(Advice::LinuxPageOut) {
+            Ok(()) => Reply::Done,
+            Err(error) => Reply::Refused(error.raw_os_error()),
+        }),
+        Request::PageOut(Who::Child) => {
+            let child = made.child.as_mut().context("no child")?;
+            Ok(match child.page_out()? {
+                0 => Reply::Done,
+                code => Reply::Refused(code),
+            })
+        }
+        Request::InCore => Ok(Reply::InCore(made.memory.in_core()?)),
+        Request::Release => {
+            match &mut made.grip {
+                Grip::Ring(ring) => ring.submitter().unregister_buffers()?,
+                Grip::Read(reader) => {
+                    if let Some(reader) = reader.take() {
+                        let _ = reader.join();
+                    }
+                }
+                Grip::None => {}
+            }
+            // Maps again what was unmapped and, being pinned, kept.
+            made.memory.touch(false);
+            drain()?;
+            Ok(Reply::Done)
+        }
+        Request::Make { .. } => Ok(Reply::Cannot("it has pages already".to_owned())),
+    }
+}

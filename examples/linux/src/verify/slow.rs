@@ -1,0 +1,143 @@
+//! A file whose reads do not end before they are told to: direct I/O into pages stays in flight, and
+//! the pages stay pinned. A FUSE filesystem of our own, in a mount namespace of our own.
+
+use anyhow::{Context, Result, bail};
+use fuser::{
+    BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
+    Generation, INodeNo, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyEntry, ReplyOpen,
+    Request,
+};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+const FILE: INodeNo = INodeNo(2);
+const SIZE: u64 = 1 << 30;
+
+/// The mounted filesystem; unmounted when dropped, its reads answered first.
+pub(super) struct SlowFs {
+    reads: Arc<Reads>,
+    session: Option<BackgroundSession>,
+    file: PathBuf,
+}
+
+#[derive(Default)]
+struct Reads {
+    waiting: Mutex<Vec<(ReplyData, u32)>>,
+    came: Condvar,
+}
+
+impl Reads {
+    fn lock(&self) -> MutexGuard<'_, Vec<(ReplyData, u32)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SlowFs {
+    /// Mounts it on an empty directory.
+    pub(super) fn mount(dir: &Path) -> Result<Self> {
+        let reads = Arc::new(Reads::default());
+        let fs = Slow(Arc::clone(&reads));
+        let session = fuser::spawn_mount(fs, dir, &Config::default()).context("FUSE")?;
+        Ok(Self {
+            reads,
+            session: Some(session),
+            file: dir.join("slow"),
+        })
+    }
+
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Waits until a read is held up: its pages are pinned from before that to its answer.
+    pub(super) fn wait(&self) -> Result<()> {
+        let patience = Duration::from_secs(5);
+        let (reads, _) = self
+            .reads
+            .came
+            .wait_timeout_while(self.reads.lock(), patience, |waiting| waiting.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        if reads.is_empty() {
+            bail!("no read arrived");
+        }
+        Ok(())
+    }
+
+    /// Answers all reads.
+    pub(super) fn answer(&self) {
+        for (reply, size) in self.reads.lock().drain(..) {
+            reply.data(&vec![3; size as usize]);
+        }
+    }
+}
+
+impl Drop for SlowFs {
+    fn drop(&mut self) {
+        self.answer();
+        if let Some(Err(error)) = self.session.take().map(BackgroundSession::umount_and_join) {
+            eprintln!("left behind: mount on {}: {error}", self.file.display());
+        }
+    }
+}
+
+struct Slow(Arc<Reads>);
+
+impl Filesystem for Slow {
+    fn lookup(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        if name == "slow" {
+            reply.entry(&Duration::ZERO, &attributes(FILE), Generation(0));
+        } else {
+            reply.error(Errno::ENOENT);
+        }
+    }
+
+    fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        reply.attr(&Duration::ZERO, &attributes(inode));
+    }
+
+    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        reply.opened(FileHandle(0), FopenFlags::FOPEN_DIRECT_IO);
+    }
+
+    fn read(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: u64,
+        size: u32,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        self.0.lock().push((reply, size));
+        self.0.came.notify_all();
+    }
+}
+
+fn attributes(inode: INodeNo) -> FileAttr {
+    let file = inode == FILE;
+    FileAttr {
+        ino: inode,
+        size: if file { SIZE } else { 0 },
+        blocks: 0,
+        atime: UNIX_EPOCH,
+        mtime: UNIX_EPOCH,
+        ctime: UNIX_EPOCH,
+        crtime: UNIX_EPOCH,
+        kind: if file {
+            FileType::RegularFile
+        } else {
+            FileType::Directory
+        },
+        perm: if file { 0o400 } else { 0o700 },
+        nlink: 1,
+        uid: 0,
+        gid: 0,
+        rdev: 0,
+        blksize: 4096,
+        flags: 0,
+    }
+}
