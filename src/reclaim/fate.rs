@@ -454,8 +454,10 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
         }
         // Out of memory is out of memory: were it kept because its lock could not be given back, a
         // frozen page would be on a list.
-        let _ = self.unlock();
-        self.locked = false;
+        if self.locked {
+            let _ = self.ops.unlock(self.page);
+            self.locked = false;
+        }
         Ok(Fate::Freed)
     }
 
