@@ -16,6 +16,7 @@
 //! without them, such as `thumbv7m-none-eabi`; there the biased count, which needs 32 bits, is the
 //! representation to use.
 
+mod account;
 mod biased;
 mod group;
 mod large;
@@ -24,17 +25,22 @@ mod owners;
 pub mod race;
 mod reading;
 #[cfg(target_has_atomic = "64")]
+mod refusal;
+#[cfg(target_has_atomic = "64")]
 mod word;
 
+pub use account::{Charge, LedgerError, LedgerFault, OwnerId, OwnerUse, RefusedCharge};
 pub use biased::{BiasedRefs, PIN_BIAS, RefsLeft, UnexpectedRefs};
 pub(crate) use group::release;
 pub use group::{PinAllError, PinGuard, Pinnable, ReleaseError, Unpinned, pin_all, pin_all_with};
 pub use large::LargePageRefs;
-pub use ledger::{Charge, LedgerError, LedgerFault, OwnerId, OwnerUse, PinLedger, RefusedCharge};
+pub use ledger::PinLedger;
 pub use owners::{OwnerShare, Owners, ask_order};
 pub use reading::{Biased, PinReading, Refined, refined_estimate};
 #[cfg(target_has_atomic = "64")]
-pub use word::{BlockError, NotBlocked, NotParked, ParkError, PinWord, WordSnapshot};
+pub use refusal::{BlockError, NotBlocked, NotParked, ParkError};
+#[cfg(target_has_atomic = "64")]
+pub use word::{PinWord, WordSnapshot};
 
 use core::fmt;
 

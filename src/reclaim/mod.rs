@@ -9,6 +9,7 @@ mod ops;
 mod park;
 mod scan;
 mod stats;
+mod steps;
 
 pub use active::{Refill, age_page, refill};
 pub use decide::{Referenced, References, ScanFlags};
