@@ -24,3 +24,12 @@ pub use unmap::{
     PageTables, UnmapRequest, Verdict, Walked, try_to_unmap_one,
 };
 pub use vma::{PlainVma, Vma};
+
+// Shrinkers, revocation, placement.
+pub mod placement;
+pub mod revoke;
+pub mod shrinker;
+
+pub use placement::{Placed, Placement, Refusal, Zone, may, place_and_pin};
+pub use revoke::PinOwner;
+pub use shrinker::Shrinker;

@@ -115,11 +115,7 @@ pub fn pin_all_with<P: Pinnable, E: From<PinError>>(
             return Err(PinAllError { index, error, lost });
         }
     }
-    Ok(PinGuard {
-        pages,
-        kind,
-        dirty: false,
-    })
+    Ok(PinGuard::adopt(pages, kind))
 }
 
 /// Pins of several pages, released when it is dropped.
@@ -132,6 +128,15 @@ pub struct PinGuard<'a, P: Pinnable> {
 }
 
 impl<'a, P: Pinnable> PinGuard<'a, P> {
+    /// The guard of pins that were taken already: one of this kind on each page.
+    pub(crate) const fn adopt(pages: &'a [P], kind: PinKind) -> Self {
+        Self {
+            pages,
+            kind,
+            dirty: false,
+        }
+    }
+
     /// The pinned pages.
     #[must_use]
     pub fn pages(&self) -> &'a [P] {
@@ -314,7 +319,8 @@ macro_rules! forward_pinnable {
 
 forward_pinnable!(&P, &mut P);
 
-fn release<P: Pinnable>(page: &P, kind: PinKind) -> Result<(), PinError> {
+/// Releases one pin and sees to what that leaves to do.
+pub(crate) fn release<P: Pinnable>(page: &P, kind: PinKind) -> Result<(), PinError> {
     match page.unpin(kind)? {
         Unpinned::Done => {}
         duty => page.settle(duty),

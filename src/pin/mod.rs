@@ -26,6 +26,7 @@ mod reading;
 mod word;
 
 pub use biased::{BiasedRefs, PIN_BIAS, RefsLeft, UnexpectedRefs};
+pub(crate) use group::release;
 pub use group::{PinAllError, PinGuard, Pinnable, ReleaseError, Unpinned, pin_all, pin_all_with};
 pub use large::LargePageRefs;
 pub use ledger::{Charge, LedgerError, LedgerFault, OwnerId, OwnerUse, PinLedger, RefusedCharge};

@@ -1,0 +1,96 @@
+//! All shrinkers in turn.
+
+use super::pass::{Ended, MAX_BATCHES, Pass};
+use super::{Deferred, PriorityError, Shrinker};
+
+/// A shrinker and what it was spared so far.
+///
+/// `&mut Registered<dyn Shrinker>` names one of any type, for a list of unlike shrinkers.
+#[derive(Debug, Clone, Default)]
+pub struct Registered<S: ?Sized> {
+    /// The scanning that was put off.
+    pub deferred: Deferred,
+    /// The shrinker.
+    pub shrinker: S,
+}
+
+impl<S> Registered<S> {
+    /// The shrinker, with nothing put off.
+    #[must_use]
+    pub const fn new(shrinker: S) -> Self {
+        Self {
+            deferred: Deferred::new(0),
+            shrinker,
+        }
+    }
+}
+
+/// Gives each shrinker its turn, until `target` pages have come back.
+///
+/// With a target of [`u64::MAX`] it is Linux's `shrink_slab` (`mm/vmscan.c`, 5.8), which asks all of
+/// them. With a lower one it ends after the batch that reaches it: the shrinkers that follow were
+/// not asked and nothing was put off for them. So that it is not always the same ones that pay,
+/// begin the next call where this one ended ([`ShrunkAll::asked`]).
+///
+/// # Errors
+///
+/// [`PriorityError`]; no shrinker was asked.
+///
+/// # Examples
+///
+/// ```
+/// use pinfold::shrinker::{Registered, Shrinker, shrink_all};
+///
+/// let (mut gpu, mut nic) = (Registered::new(()), Registered::new(()));
+/// let all: [&mut Registered<dyn Shrinker>; 2] = [&mut gpu, &mut nic];
+/// let shrunk = shrink_all(all, 12, 32)?;
+/// assert_eq!((shrunk.asked, shrunk.pages), (2, 0));
+/// # Ok::<(), pinfold::shrinker::PriorityError>(())
+/// ```
+pub fn shrink_all<'a, S>(
+    shrinkers: impl IntoIterator<Item = &'a mut Registered<S>>,
+    priority: u8,
+    target: u64,
+) -> Result<ShrunkAll, PriorityError>
+where
+    S: Shrinker + ?Sized + 'a,
+{
+    super::plan(0, 0, priority, 0)?;
+    let mut all = ShrunkAll::default();
+    for Registered { deferred, shrinker } in shrinkers {
+        if all.pages >= target {
+            break;
+        }
+        let mut pass = Pass::begin(shrinker, deferred, priority)?;
+        pass.run(
+            shrinker,
+            MAX_BATCHES,
+            Some(target.saturating_sub(all.pages)),
+        );
+        let shrunk = pass.finish(deferred);
+        all.asked = all.asked.saturating_add(1);
+        all.scanned = all.scanned.saturating_add(shrunk.scanned);
+        all.freed = all.freed.saturating_add(shrunk.freed);
+        all.pages = all.pages.saturating_add(shrunk.pages);
+        if matches!(shrunk.ended, Ended::Stopped | Ended::NoProgress) {
+            all.stopped = all.stopped.saturating_add(1);
+        }
+    }
+    Ok(all)
+}
+
+/// What the turns of several shrinkers came to.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct ShrunkAll {
+    /// Shrinkers asked, from the first.
+    pub asked: usize,
+    /// Of these, how many stopped before they had scanned what was planned, or scanned nothing.
+    pub stopped: usize,
+    /// Objects looked at.
+    pub scanned: u64,
+    /// Objects freed.
+    pub freed: u64,
+    /// Pages that came back.
+    pub pages: u64,
+}

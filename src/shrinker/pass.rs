@@ -1,0 +1,276 @@
+//! One shrinker's turn: batch by batch, bounded whatever the shrinker says.
+
+use super::plan::{PriorityError, next_batch, plan};
+use super::{Count, Deferred, Scan, Shrinker};
+use core::num::NonZeroU64;
+
+/// How many batches [`shrink_slab`] and its kin scan in one turn: 134 million objects at the default
+/// batch.
+///
+/// No bound of Linux's, whose loop runs for as long as a shrinker claims to have objects. One that
+/// claims 2^64 would run for ever; beyond this, the rest is put off. [`Pass::step`] goes on as long
+/// as its caller does.
+pub const MAX_BATCHES: u64 = 1 << 20;
+
+/// One turn of one shrinker, a batch at a time.
+///
+/// ```
+/// use pinfold::shrinker::{Deferred, Pass, Step};
+/// # struct Cache(u64);
+/// # impl pinfold::shrinker::Shrinker for Cache {
+/// #     fn count(&mut self) -> pinfold::shrinker::Count { pinfold::shrinker::Count::of(self.0) }
+/// #     fn scan(&mut self, n: core::num::NonZeroU64) -> pinfold::shrinker::Scan {
+/// #         self.0 -= n.get();
+/// #         pinfold::shrinker::Scan::Did { scanned: n.get(), freed: n.get() }
+/// #     }
+/// # }
+/// # let mut cache = Cache(1024);
+/// let mut deferred = Deferred::default();
+/// let mut pass = Pass::begin(&mut cache, &mut deferred, 3)?;
+/// while let Step::Scanned { .. } = pass.step(&mut cache) {
+///     // Other work, or the end of a budget: the pass waits.
+/// }
+/// let shrunk = pass.finish(&mut deferred);
+/// assert_eq!((shrunk.scanned, shrunk.deferred), (256, 0));
+/// # Ok::<(), pinfold::shrinker::PriorityError>(())
+/// ```
+///
+/// # Bounds
+///
+/// The plan is made once, from one count. Every step takes at least one object off it or ends the
+/// pass, so a shrinker that scans nothing, frees more than there is, or never stops is asked at most
+/// as many times as it said it had objects, twice over.
+#[derive(Debug)]
+#[must_use = "a pass that is not finished forgets the work that was put off"]
+pub struct Pass {
+    /// What is too little for a batch is scanned if it is this much: all that the shrinker holds, or
+    /// in a full pass anything.
+    least: u64,
+    batch: u64,
+    left: u64,
+    owed: u64,
+    scanned: u64,
+    freed: u64,
+    pages: u64,
+    ended: Option<Ended>,
+}
+
+impl Pass {
+    /// Counts the shrinker's objects, plans its turn ([`plan`]) and takes over what was put off, if
+    /// it has any.
+    ///
+    /// # Errors
+    ///
+    /// [`PriorityError`]; the shrinker was not asked and `deferred` has not changed.
+    pub fn begin<S: Shrinker + ?Sized>(
+        shrinker: &mut S,
+        deferred: &mut Deferred,
+        priority: u8,
+    ) -> Result<Self, PriorityError> {
+        // Before anything is asked or taken: a refused priority changes nothing.
+        plan(0, 0, priority, 0)?;
+        let freeable = match freeable(shrinker) {
+            Ok(freeable) => freeable,
+            Err(nothing) => return Ok(Self::ended(nothing)),
+        };
+        let plan = plan(freeable, deferred.take(), priority, shrinker.seeks())?;
+        Ok(Self::new(freeable, shrinker.batch(), plan.total, plan.owed))
+    }
+
+    /// A turn over everything that the shrinker holds, to the last object, whatever was put off
+    /// before.
+    pub fn begin_full<S: Shrinker + ?Sized>(shrinker: &mut S) -> Self {
+        match freeable(shrinker) {
+            Ok(freeable) => Self::new(1, shrinker.batch(), freeable, 0),
+            Err(nothing) => Self::ended(nothing),
+        }
+    }
+
+    /// Scans the next batch, if there is one. Calls the shrinker at most once.
+    pub fn step<S: Shrinker + ?Sized>(&mut self, shrinker: &mut S) -> Step {
+        if let Some(ended) = self.ended {
+            return Step::Ended(ended);
+        }
+        let Some(objects) = self.next() else {
+            return self.end(if self.scanned == 0 {
+                Ended::PutOff
+            } else {
+                Ended::Complete
+            });
+        };
+        let Scan::Did { scanned, freed } = shrinker.scan(objects) else {
+            return self.end(Ended::Stopped);
+        };
+        self.scanned = self.scanned.saturating_add(scanned);
+        self.freed = self.freed.saturating_add(freed);
+        let pages = shrinker.pages(freed);
+        self.pages = self.pages.saturating_add(pages);
+        if scanned == 0 {
+            return self.end(Ended::NoProgress);
+        }
+        self.left = self.left.saturating_sub(scanned);
+        Step::Scanned { freed, pages }
+    }
+
+    /// Steps until the pass ends, or `batches` are scanned, or so many pages have come back, which is
+    /// its end too.
+    pub fn run<S: Shrinker + ?Sized>(
+        &mut self,
+        shrinker: &mut S,
+        mut batches: u64,
+        target: Option<u64>,
+    ) -> Ended {
+        loop {
+            if target.is_some_and(|target| self.pages >= target) {
+                let _ = self.end(Ended::TargetMet);
+            } else if batches == 0 && self.next().is_some() {
+                let _ = self.end(Ended::Budget);
+            }
+            if let Step::Ended(ended) = self.step(shrinker) {
+                return ended;
+            }
+            batches = batches.saturating_sub(1);
+        }
+    }
+
+    /// Puts off what is owed and was not scanned, and says what the turn came to.
+    pub fn finish(self, deferred: &mut Deferred) -> Shrunk {
+        deferred.put(self.owed.saturating_sub(self.scanned));
+        Shrunk {
+            scanned: self.scanned,
+            freed: self.freed,
+            pages: self.pages,
+            deferred: deferred.get(),
+            ended: self.ended.unwrap_or(Ended::Budget),
+        }
+    }
+
+    /// Pages that have come back so far.
+    #[must_use]
+    pub const fn pages(&self) -> u64 {
+        self.pages
+    }
+
+    const fn new(least: u64, batch: u64, left: u64, owed: u64) -> Self {
+        Self {
+            least,
+            batch,
+            left,
+            owed,
+            scanned: 0,
+            freed: 0,
+            pages: 0,
+            ended: None,
+        }
+    }
+
+    const fn ended(ended: Ended) -> Self {
+        let mut pass = Self::new(0, 0, 0, 0);
+        pass.ended = Some(ended);
+        pass
+    }
+
+    const fn next(&self) -> Option<NonZeroU64> {
+        next_batch(self.left, self.least, self.batch)
+    }
+
+    /// Ends the pass, for the first reason that is given.
+    fn end(&mut self, ended: Ended) -> Step {
+        Step::Ended(*self.ended.get_or_insert(ended))
+    }
+}
+
+/// Gives one shrinker its turn: Linux's `do_shrink_slab` (`mm/vmscan.c`, 5.8).
+///
+/// `priority` says how hard memory is sought, from [`DEF_PRIORITY`](crate::Context::DEF_PRIORITY)
+/// (little) to 0.
+///
+/// Two loops that Linux would not leave are left here: over a shrinker that scans nothing and does
+/// not stop, and after [`MAX_BATCHES`].
+///
+/// # Errors
+///
+/// [`PriorityError`]; the shrinker was not asked and `deferred` has not changed.
+pub fn shrink_slab<S: Shrinker + ?Sized>(
+    shrinker: &mut S,
+    deferred: &mut Deferred,
+    priority: u8,
+) -> Result<Shrunk, PriorityError> {
+    let mut pass = Pass::begin(shrinker, deferred, priority)?;
+    pass.run(shrinker, MAX_BATCHES, None);
+    Ok(pass.finish(deferred))
+}
+
+/// Asks a shrinker for so many pages, from all that it holds: the last resort before giving up, for
+/// which a device stops its hardware.
+///
+/// Ends at `pages`, after each object was scanned once, or at [`MAX_BATCHES`]. What was put off
+/// before does not come in.
+pub fn shrink_pages<S: Shrinker + ?Sized>(shrinker: &mut S, pages: u64) -> Shrunk {
+    let mut pass = Pass::begin_full(shrinker);
+    pass.run(shrinker, MAX_BATCHES, Some(pages));
+    pass.finish(&mut Deferred::default())
+}
+
+/// What one step of a [`Pass`] did.
+///
+/// Complete on purpose.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// A batch was scanned; call again.
+    Scanned {
+        /// Objects that it freed.
+        freed: u64,
+        /// Pages that these come to.
+        pages: u64,
+    },
+    /// The pass is over, and was if it said so before: nothing more is scanned.
+    Ended(Ended),
+}
+
+/// Why a shrinker's turn ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ended {
+    /// As much was scanned as was planned.
+    Complete,
+    /// The plan was too small for a batch: nothing was scanned and all is put off.
+    PutOff,
+    /// The shrinker said stop.
+    Stopped,
+    /// The shrinker looked at no object and did not say stop.
+    NoProgress,
+    /// As many batches were scanned as were allowed, or the caller finished before the end.
+    Budget,
+    /// As many pages came back as were sought.
+    TargetMet,
+    /// The shrinker holds nothing. What was put off is as it was.
+    Empty,
+    /// The shrinker could not say what it holds. What was put off is as it was.
+    Unknown,
+}
+
+/// What a shrinker's turn came to.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shrunk {
+    /// Objects looked at.
+    pub scanned: u64,
+    /// Objects freed.
+    pub freed: u64,
+    /// Pages that came back.
+    pub pages: u64,
+    /// Objects put off, now.
+    pub deferred: u64,
+    /// Why it ended.
+    pub ended: Ended,
+}
+
+fn freeable<S: Shrinker + ?Sized>(shrinker: &mut S) -> Result<u64, Ended> {
+    match shrinker.count() {
+        Count::Objects(objects) => Ok(NonZeroU64::get(objects)),
+        Count::Empty => Err(Ended::Empty),
+        Count::Unknown => Err(Ended::Unknown),
+    }
+}
