@@ -1,14 +1,14 @@
 //! The active lists: pages that are not used of late move to the inactive ones.
 
 use super::decide::Referenced;
+use super::fate::pin_hint;
 use super::lists::{Lists, Lru};
 use super::park::{OnScan, ParkPolicy};
 use super::stats::Stats;
 use super::{PageOp, ScanControl, ShrinkError};
 use crate::flags::{PageFlags, VmFlags};
 use crate::page::PageLike;
-use crate::pin::PinReading;
-use crate::policy::{Operation, PinPolicy};
+use crate::policy::PinPolicy;
 
 /// Where a page from an active list goes.
 ///
@@ -18,8 +18,10 @@ use crate::policy::{Operation, PinPolicy};
 pub enum Refill {
     /// To the inactive list.
     Deactivate,
-    /// Back to the active list.
+    /// Back to the active list, because it is in use.
     Rotate,
+    /// Back to the active list, because it is pinned.
+    Pinned,
     /// Off the lists, because it is pinned.
     Park,
 }
@@ -37,11 +39,13 @@ pub const fn refill(page: PageFlags, found: Referenced) -> Refill {
 }
 
 /// Moves one page from an active list to where it belongs, and counts it. A pinned page is parked
-/// or stays where it is, before its references are walked.
+/// or stays where it is, before its references are walked; unless the scan has
+/// [`NO_PIN_HINT`](super::ScanFlags::NO_PIN_HINT), or the page is poisoned.
 ///
 /// # Errors
 ///
-/// [`ShrinkError`] if an operation of the embedder's failed; the page is back on its list.
+/// [`ShrinkError`] if an operation of the embedder's failed; the page is back on its list. It owes
+/// nothing.
 pub fn age_page<B, L, K>(
     list: Lru,
     page: B::Page,
@@ -55,26 +59,20 @@ where
     K: ParkPolicy,
 {
     let pages = page.base_pages();
-    if L::READS_PINS {
-        let pins = L::Reading::read(&page);
-        let verdict = control
-            .policy
-            .verdict(Operation::Reclaim, control.context, pins);
-        if !verdict.proceeds() {
-            let parked = match control.parking.on_scan(pins) {
-                OnScan::Rotate => Err(page),
-                OnScan::Park => lists.park(page, pins),
-            };
-            let refill = match parked {
-                Ok(()) => Refill::Park,
-                Err(page) => {
-                    lists.put(list, page);
-                    Refill::Rotate
-                }
-            };
-            stats.refill(refill, pages);
-            return Ok(refill);
-        }
+    if let Some(pins) = pin_hint(&page, control) {
+        let parked = match control.parking.on_scan(pins) {
+            OnScan::Rotate => Err(page),
+            OnScan::Park => lists.park(page, pins),
+        };
+        let refill = match parked {
+            Ok(()) => Refill::Park,
+            Err(page) => {
+                lists.put(list, page);
+                Refill::Pinned
+            }
+        };
+        stats.refill(refill, pages);
+        return Ok(refill);
     }
     let aged = age(&page, lists);
     let refill = match aged {
@@ -83,7 +81,7 @@ where
     };
     let to = match refill {
         Refill::Deactivate => Lru::of(page.flags().difference(PageFlags::ACTIVE)),
-        Refill::Rotate | Refill::Park => list,
+        Refill::Rotate | Refill::Pinned | Refill::Park => list,
     };
     lists.put(to, page);
     stats.refill(refill, pages);

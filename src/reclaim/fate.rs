@@ -28,7 +28,8 @@ const MAX_WAITS: u32 = 16;
 /// # Errors
 ///
 /// [`ShrinkError`] if an operation of the embedder's failed; the page is unlocked, unless that
-/// failed, and is kept and counted as [`KeepReason::Failed`].
+/// failed, and is kept and counted as [`KeepReason::Failed`] (as
+/// [`LockBusy`](KeepReason::LockBusy) where it was the lock that could not be asked for).
 pub fn shrink_page<O, L, K>(
     page: &O::Page,
     control: &ScanControl<L, K>,
@@ -50,17 +51,59 @@ where
         pages: page.base_pages(),
         locked: false,
         scanned: false,
+        file: false,
     };
     let outcome = scan.decide();
     let unlocked = scan.unlock();
     let outcome = outcome.and_then(|fate| unlocked.map(|()| fate));
-    let (pages, scanned) = (scan.pages, scan.scanned);
+    scan.settle_split();
+    let (pages, scanned, file) = (scan.pages, scan.scanned, scan.file);
     let fate = match &outcome {
         Ok(fate) => *fate,
         Err(_) => Fate::Kept(KeepReason::Failed),
     };
     scan.stats.count(fate, pages, scanned);
+    if let Fate::Activated(_) = fate {
+        scan.stats.activate(pages, file);
+    }
     outcome
+}
+
+/// The hint: the pins that make it useless to spend anything on a page. Poisoned pages are never
+/// hindered.
+#[inline]
+pub(super) fn pin_hint<P, L, K>(page: &P, control: &ScanControl<L, K>) -> Option<Pins>
+where
+    P: PageLike,
+    L: PinPolicy,
+{
+    if control.flags.contains(ScanFlags::NO_PIN_HINT) {
+        return None;
+    }
+    let operation = Operation::of(UnmapFlags::OPPORTUNISTIC, page.flags());
+    forbidding_pins(page, control, operation)
+}
+
+/// The pins of the page, if they forbid the operation. Without a policy that reads pins this is
+/// nothing.
+#[inline]
+fn forbidding_pins<P, L, K>(
+    page: &P,
+    control: &ScanControl<L, K>,
+    operation: Operation,
+) -> Option<Pins>
+where
+    P: PageLike,
+    L: PinPolicy,
+{
+    if !L::READS_PINS {
+        return None;
+    }
+    let pins = L::Reading::read(page);
+    match control.policy.verdict(operation, control.context, pins) {
+        PinVerdict::Proceed => None,
+        PinVerdict::NextVma | PinVerdict::SkipPage | PinVerdict::Refuse => Some(pins),
+    }
 }
 
 struct Scan<'a, O: PageOps, L, K> {
@@ -73,6 +116,8 @@ struct Scan<'a, O: PageOps, L, K> {
     pages: u32,
     locked: bool,
     scanned: bool,
+    /// Whether the page that is being activated is a file's.
+    file: bool,
 }
 
 type Step<O, T> = Result<T, ShrinkError<<O as PageOps>::Error>>;
@@ -109,10 +154,8 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
         self.locked = true;
         self.stats.scan(self.pages, self.scanned);
         self.scanned = true;
-        if L::READS_PINS && !self.scan_has(ScanFlags::NO_PIN_HINT) {
-            if let Some(fate) = self.pinned(Operation::Reclaim) {
-                return Ok(Some(fate));
-            }
+        if let Some(pins) = pin_hint(self.page, self.control) {
+            return Ok(Some(self.set_aside(pins)));
         }
         let page = self.page.flags();
         match decide::entrance(page, self.page.map_count() != 0, self.control.flags) {
@@ -163,10 +206,8 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
             }
         }
         // The answer: from here on no pin can come through a page table.
-        if L::READS_PINS {
-            if let Some(fate) = self.pinned(Operation::Free) {
-                return Ok(fate);
-            }
+        if let Some(fate) = self.pinned(Operation::Free) {
+            return Ok(fate);
         }
         match decide::dirty(
             self.page.flags(),
@@ -197,21 +238,7 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
     /// What becomes of the page if its pins forbid the operation.
     #[inline]
     fn pinned(&self, operation: Operation) -> Option<Fate> {
-        let pins = L::Reading::read(self.page);
-        let operation = match operation {
-            Operation::Reclaim => Operation::of(UnmapFlags::OPPORTUNISTIC, self.page.flags()),
-            other => other,
-        };
-        match self
-            .control
-            .policy
-            .verdict(operation, self.control.context, pins)
-        {
-            PinVerdict::Proceed => None,
-            PinVerdict::NextVma | PinVerdict::SkipPage | PinVerdict::Refuse => {
-                Some(self.set_aside(pins))
-            }
-        }
+        forbidding_pins(self.page, self.control, operation).map(|pins| self.set_aside(pins))
     }
 
     #[cold]
@@ -314,9 +341,10 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
     /// A page that was split counts as one page from then on; its tails come by themselves.
     #[inline]
     fn settle_split(&mut self) {
-        if self.pages > 1 && !self.is_huge() {
-            self.stats.unscan(self.pages.saturating_sub(1));
-            self.pages = 1;
+        if self.pages > 1 && self.scanned {
+            let pages = self.page.base_pages().clamp(1, self.pages);
+            self.stats.unscan(self.pages.saturating_sub(pages));
+            self.pages = pages;
         }
     }
 
@@ -385,17 +413,9 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
                 if self.page.flags().intersects(unfinished) {
                     return Ok(Some(Fate::Kept(KeepReason::Writeback)));
                 }
-                Ok(self.pinned_meanwhile())
+                // Writing takes long: the pins are asked once more.
+                Ok(self.pinned(Operation::Free))
             }
-        }
-    }
-
-    /// Writing takes long: the pins are asked once more.
-    fn pinned_meanwhile(&self) -> Option<Fate> {
-        if L::READS_PINS {
-            self.pinned(Operation::Free)
-        } else {
-            None
         }
     }
 
@@ -428,10 +448,14 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
             .ops
             .remove(self.page, how)
             .map_err(failed(PageOp::Remove))?;
-        Ok(match removed {
-            Hook::Done => Fate::Freed,
-            Hook::Refused => Fate::Kept(KeepReason::Held),
-        })
+        if removed == Hook::Refused {
+            return Ok(Fate::Kept(KeepReason::Held));
+        }
+        // Out of memory is out of memory: were it kept because its lock could not be given back, a
+        // frozen page would be on a list.
+        let _ = self.unlock();
+        self.locked = false;
+        Ok(Fate::Freed)
     }
 
     fn activate(&mut self, why: ActivateReason) -> Step<O, Fate> {
@@ -446,8 +470,7 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
             return Ok(Fate::Kept(KeepReason::Mlocked));
         }
         self.update(PageFlags::ACTIVE, PageFlags::empty())?;
-        let file = !self.page.flags().contains(PageFlags::SWAP_BACKED);
-        self.stats.activate(self.pages, file);
+        self.file = !self.page.flags().contains(PageFlags::SWAP_BACKED);
         Ok(Fate::Activated(why))
     }
 

@@ -1,6 +1,6 @@
 //! When to stop trying: a verdict after a bounded number of passes that did not meet their target.
 
-use super::lists::{Lists, Lru, reclaimable_pages};
+use super::lists::{Lists, Lru, is_scanned, reclaimable_pages};
 use super::scan::{LruScan, Progress};
 use core::fmt;
 
@@ -81,16 +81,20 @@ impl Futility {
             }
             Progress::Exhausted => {}
         }
-        self.failed_to_reach().then(|| Futile {
-            passes: self.failures,
-            target: scan.target(),
-            reclaimed: scan.reclaimed(),
-            pinned: Lru::ALL
+        self.failed_to_reach().then(|| {
+            let pinned = Lru::ALL
                 .into_iter()
-                .filter(|&list| scan.is_all_pinned(list))
-                .fold(0, |sum, list| sum.saturating_add(lists.pages(list))),
-            parked: lists.pages_parked(),
-            reclaimable: reclaimable_pages(lists),
+                .filter(|&list| is_scanned(list, lists))
+                .map(|list| scan.pinned_on(list).min(lists.pages(list)))
+                .fold(0, u64::saturating_add);
+            Futile {
+                passes: self.failures,
+                target: scan.target(),
+                reclaimed: scan.reclaimed(),
+                pinned,
+                parked: lists.pages_parked(),
+                reclaimable: reclaimable_pages(lists).saturating_sub(pinned),
+            }
         })
     }
 }
@@ -115,11 +119,11 @@ pub struct Futile {
     pub target: u64,
     /// What the last did bring.
     pub reclaimed: u64,
-    /// On lists on which everything is pinned.
+    /// On the lists that are scanned, and pinned when the last pass met them.
     pub pinned: u64,
     /// Parked because of their pins.
     pub parked: u64,
-    /// Still on the lists that are scanned, the pinned ones among them.
+    /// Still on the lists that are scanned, beside the pinned ones.
     pub reclaimable: u64,
 }
 

@@ -1,5 +1,6 @@
 //! The lists of pages that a scan goes through. The embedder owns them.
 
+use super::ShrinkError;
 use super::ops::PageOps;
 use crate::flags::PageFlags;
 use crate::page::PageLike;
@@ -68,13 +69,16 @@ impl Lru {
 /// # Contract
 ///
 /// - A page is on one list, or parked, or in the hands of a scan, or nowhere.
+/// - The list of a page is the one that [`Lru::of`] says for its flags.
 /// - Putting a page somewhere cannot fail: it would be lost.
 /// - The lists may change between two calls; a scan takes what it finds.
 pub trait Lists: PageOps {
     /// Takes the oldest page off a list.
     fn take(&mut self, list: Lru) -> Option<Self::Page>;
 
-    /// Puts a page on a list, at the young end.
+    /// Puts a page on a list, at the young end. Where the list is not what the page's flags say,
+    /// because an operation failed or a sweep chose it, [`ACTIVE`](PageFlags::ACTIVE) follows the
+    /// list.
     fn put(&mut self, list: Lru, page: Self::Page);
 
     /// How many base pages are on a list. Parked pages are on none.
@@ -82,6 +86,16 @@ pub trait Lists: PageOps {
 
     /// Gives a page back to the allocator; its reference count is frozen.
     fn free(&mut self, page: Self::Page, release: Release);
+
+    /// An operation on this page, which the scan holds, failed; it goes back to its list next.
+    /// Without a page, it was the flush of the TLB after a batch, or the ageing of a page that is
+    /// back on its list already.
+    ///
+    /// An embedder whose walks can fail while they undo what failed settles here what the error
+    /// [owes](crate::unmap::Owed): nobody else will. The default drops it.
+    fn failed(&mut self, page: Option<&Self::Page>, error: ShrinkError<Self::Error>) {
+        let _ = (page, error);
+    }
 
     /// Parks a page with these pins, or hands it back if it cannot be parked: its last pin went
     /// meanwhile ([`PinWord::park`](crate::pin::PinWord::park) tells), or there is no parking,
@@ -95,7 +109,8 @@ pub trait Lists: PageOps {
         Err(page)
     }
 
-    /// Takes the page that was parked longest.
+    /// Takes the page that was parked longest. With a [`PinWord`](crate::pin::PinWord), one whose
+    /// mark [`unpark`](crate::pin::PinWord::unpark) can still take: no unpin puts it back too.
     fn take_parked(&mut self) -> Option<Self::Page> {
         None
     }
@@ -151,8 +166,13 @@ pub struct Watermark {
 pub fn reclaimable_pages<B: Lists>(lists: &B) -> u64 {
     Lru::ALL
         .into_iter()
-        .filter(|list| list.is_file() || lists.has_swap())
+        .filter(|&list| is_scanned(list, lists))
         .fold(0, |sum, list| sum.saturating_add(lists.pages(list)))
+}
+
+/// Anonymous pages without swap cannot leave memory.
+pub(super) fn is_scanned<B: Lists>(list: Lru, lists: &B) -> bool {
+    list.is_file() || lists.has_swap()
 }
 
 /// What a [sweep](unpark) over the parked pages did, in pages.

@@ -187,6 +187,20 @@ impl ScanControl {
 }
 
 impl<L, K> ScanControl<L, K> {
+    /// The same scan at another priority.
+    pub(crate) const fn at(&self, priority: u8) -> ScanControl<&L, &K> {
+        ScanControl {
+            flags: self.flags,
+            unmap: self.unmap,
+            policy: &self.policy,
+            parking: &self.parking,
+            context: Context {
+                priority,
+                ..self.context
+            },
+        }
+    }
+
     /// The same scan under another policy.
     #[must_use]
     pub fn with_policy<M: PinPolicy>(self, policy: M) -> ScanControl<M, K> {
@@ -211,7 +225,7 @@ impl<L, K> ScanControl<L, K> {
         }
     }
 
-    /// The same scan by somebody else.
+    /// The same scan by somebody else. [`LruScan`] sets the priority itself, as it goes.
     #[must_use]
     pub fn with_context(self, context: Context) -> Self {
         Self { context, ..self }

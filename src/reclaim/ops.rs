@@ -85,7 +85,8 @@ pub trait PageOps {
         Ok(Hook::Done)
     }
 
-    /// Gives the page lock back.
+    /// Gives the page lock back. A page that [`remove`](Self::remove) has taken out of memory is
+    /// freed even if this fails: nobody is left who could find it locked.
     fn unlock(&mut self, page: &Self::Page) -> Result<(), Self::Error> {
         Ok(())
     }

@@ -1,14 +1,15 @@
 //! The loop over the lists: from the gentlest priority to the hardest, in batches, until the target
 //! is met; and the budgeted step.
 
-use super::active::age_page;
+use super::active::{Refill, age_page};
 use super::fate::shrink_page;
 use super::lists::Release;
 use super::lists::{Lists, Lru};
 use super::park::ParkPolicy;
 use super::stats::Stats;
-use super::{Fate, KeepReason, ScanControl};
+use super::{Fate, KeepReason, PageOp, ScanControl, ShrinkError};
 use crate::page::PageLike;
+use crate::pin::PinReading;
 use crate::policy::{Context, PinPolicy};
 use crate::unmap::FlushDebt;
 
@@ -17,24 +18,78 @@ pub const SWAP_CLUSTER_MAX: usize = 32;
 
 /// A pass over the lists for a number of pages: priorities 12 to 0, batches of 32.
 ///
-/// At each priority a list is scanned for its length shifted right by it. [`run`](Self::run) goes
-/// to the end; [`step`](Self::step) does a bounded part and can be called again.
+/// At each priority a list is scanned for its length shifted right by it, and the lists take turns,
+/// a batch each. The pass ends with the page that meets its target. [`run`](Self::run) goes to the
+/// end; [`step`](Self::step) does a bounded part and can be called again, and many small steps do
+/// what one large one does.
 ///
 /// Where the node is nearly out of file pages and anonymous ones are left to scan, only these are,
-/// as in Linux (`file_is_tiny`, `get_scan_count`). Pinned pages do not count as left to scan: parked
-/// ones are on no list, and a list on which everything was pinned, one after the other, is done
-/// with for the rest of the pass.
+/// at all priorities but the hardest, as in Linux (`file_is_tiny`, `get_scan_count`). Pinned pages
+/// do not count as left to scan: parked ones are on no list, those that were met on a list in its
+/// latest lap are left out of its length, and a list on which a whole lap met nothing else is done
+/// with until others come.
 #[derive(Debug)]
 pub struct LruScan {
     target: u64,
     others: u64,
     priority: u8,
     plan: Option<[u64; 4]>,
-    pinned_in_a_row: [u64; 4],
-    all_pinned: [bool; 4],
+    turn: Turn,
+    laps: [Lap; 4],
+    exhausted: bool,
     stats: Stats,
     flush: FlushDebt,
     errors: u64,
+}
+
+/// The list whose turn it is, and how many pages are left of its batch.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    list: usize,
+    left: usize,
+}
+
+impl Turn {
+    /// The first list is next.
+    const NONE: Self = Self {
+        list: Lru::ALL.len(),
+        left: 0,
+    };
+}
+
+/// Once round a list: its pages come from the old end and go back to the young one.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lap {
+    /// Base pages until every one that was there when the lap began has been met.
+    left: u64,
+    /// Base pages met in this lap that are pinned and still on the list.
+    pinned: u64,
+    /// As many in the lap before.
+    before: u64,
+}
+
+impl Lap {
+    fn pinned(self) -> u64 {
+        self.pinned.max(self.before)
+    }
+
+    /// The first page of a list of `pages` is about to be taken.
+    const fn begin(&mut self, pages: u64) {
+        self.left = pages;
+    }
+
+    /// It was met. Whether that was the last of the lap.
+    fn met(&mut self, pages: u64, pinned: bool) -> bool {
+        self.left = self.left.saturating_sub(pages);
+        if pinned {
+            self.pinned = self.pinned.saturating_add(pages);
+        }
+        let over = self.left == 0;
+        if over {
+            self.before = core::mem::take(&mut self.pinned);
+        }
+        over
+    }
 }
 
 /// How a pass, or a step of one, ended.
@@ -59,8 +114,9 @@ impl LruScan {
             others: 0,
             priority: Context::DEF_PRIORITY,
             plan: None,
-            pinned_in_a_row: [0; 4],
-            all_pinned: [false; 4],
+            turn: Turn::NONE,
+            laps: [Lap::default(); 4],
+            exhausted: false,
             stats: Stats::default(),
             flush: FlushDebt::none(),
             errors: 0,
@@ -91,7 +147,7 @@ impl LruScan {
         &self.stats
     }
 
-    /// How many operations of the embedder's failed. Their pages are on their lists.
+    /// How many operations of the embedder's failed; [`Lists::failed`] was told of each.
     #[must_use]
     pub const fn errors(&self) -> u64 {
         self.errors
@@ -103,10 +159,16 @@ impl LruScan {
         &self.flush
     }
 
-    /// Whether everything on a list was met in a row and was pinned.
+    /// Takes over the TLB flushes that are owed: a pass that is over settles them no more.
+    pub const fn take_flush_debt(&mut self) -> FlushDebt {
+        core::mem::replace(&mut self.flush, FlushDebt::none())
+    }
+
+    /// How many base pages on a list were pinned, as the pass met them in its latest lap. Parked
+    /// ones are on no list.
     #[must_use]
-    pub fn is_all_pinned(&self, list: Lru) -> bool {
-        self.all_pinned.get(list.index()).copied().unwrap_or(false)
+    pub fn pinned_on(&self, list: Lru) -> u64 {
+        self.laps.get(list.index()).map_or(0, |lap| lap.pinned())
     }
 
     /// Scans to the end.
@@ -127,7 +189,8 @@ impl LruScan {
         }
     }
 
-    /// Scans at most `budget` pages more (one at least; a huge page counts as one).
+    /// Scans at most `budget` pages more (one at least; a huge page counts as one). A pass that is
+    /// over does nothing more.
     pub fn step<B, L, K>(
         &mut self,
         lists: &mut B,
@@ -144,17 +207,16 @@ impl LruScan {
             if self.reclaimed() >= self.target {
                 return Progress::Reached;
             }
-            let plan = match self.plan {
-                Some(plan) => plan,
-                None => self.make_plan(lists),
-            };
-            self.plan = Some(plan);
-            let next = Lru::ALL
-                .into_iter()
-                .find(|list| plan.get(list.index()).is_some_and(|&left| left > 0));
-            match next {
+            if self.exhausted {
+                return Progress::Exhausted;
+            }
+            if self.plan.is_none() {
+                self.plan = Some(self.make_plan(lists));
+                self.turn = Turn::NONE;
+            }
+            match self.next_list() {
                 Some(list) => {
-                    let looked_at = self.batch(list, lists, control, budget);
+                    let looked_at = self.batch(list, lists, &control.at(self.priority), budget);
                     budget = budget.saturating_sub(looked_at.max(1));
                 }
                 None => {
@@ -163,11 +225,7 @@ impl LruScan {
                     self.plan = None;
                     match self.priority.checked_sub(1) {
                         Some(harder) => self.priority = harder,
-                        None if self.reclaimed() >= self.target => return Progress::Reached,
-                        None => {
-                            self.plan = Some([0; 4]);
-                            return Progress::Exhausted;
-                        }
+                        None => self.exhausted = true,
                     }
                 }
             }
@@ -179,20 +237,42 @@ impl LruScan {
         }
     }
 
+    /// The list to scan next: the one whose turn it is, as long as its batch lasts.
+    fn next_list(&mut self) -> Option<Lru> {
+        if self.turn.left == 0 {
+            let after = self.turn.list.saturating_add(1);
+            self.turn = Turn {
+                list: if after < Lru::ALL.len() { after } else { 0 },
+                left: SWAP_CLUSTER_MAX,
+            };
+        }
+        let turn = self.turn.list;
+        let list = Lru::ALL
+            .into_iter()
+            .cycle()
+            .skip(turn)
+            .take(Lru::ALL.len())
+            .find(|&list| self.left(list) > 0)?;
+        if list.index() != turn {
+            self.turn = Turn {
+                list: list.index(),
+                left: SWAP_CLUSTER_MAX,
+            };
+        }
+        Some(list)
+    }
+
     /// How many base pages of each list are scanned at this priority.
     fn make_plan<B: Lists>(&self, lists: &B) -> [u64; 4] {
-        let left = |list: Lru| {
-            if self.is_all_pinned(list) {
-                0
-            } else {
-                lists.pages(list)
-            }
-        };
+        let left = |list: Lru| lists.pages(list).saturating_sub(self.pinned_on(list));
         let share = |pages: u64| pages.checked_shr(u32::from(self.priority)).unwrap_or(0);
         let file = left(Lru::InactiveFile).saturating_add(left(Lru::ActiveFile));
         let mark = lists.watermark();
         let file_is_tiny = file.saturating_add(mark.free) <= mark.high;
-        let anon_only = lists.has_swap() && file_is_tiny && share(left(Lru::InactiveAnon)) > 0;
+        let anon_only = self.priority > 0
+            && lists.has_swap()
+            && file_is_tiny
+            && share(left(Lru::InactiveAnon)) > 0;
         Lru::ALL.map(|list| {
             let scanned = if list.is_file() {
                 !anon_only
@@ -204,10 +284,13 @@ impl LruScan {
                 Lru::ActiveFile => left(Lru::InactiveFile) < left(list),
                 Lru::InactiveAnon | Lru::InactiveFile => true,
             };
-            if scanned && ages {
-                share(left(list))
-            } else {
+            if !scanned || !ages || left(list) == 0 {
                 0
+            } else if self.priority == 0 {
+                // What is not pinned may be behind what is.
+                lists.pages(list)
+            } else {
+                share(left(list))
             }
         })
     }
@@ -228,44 +311,68 @@ impl LruScan {
         let mut freed: [Option<B::Page>; SWAP_CLUSTER_MAX] = [const { None }; SWAP_CLUSTER_MAX];
         let mut looked_at: u32 = 0;
         for slot in &mut freed {
-            if looked_at >= budget || self.left(list) == 0 {
+            let over = looked_at >= budget || self.turn.left == 0 || self.left(list) == 0;
+            if over || self.reclaimed() >= self.target {
                 break;
+            }
+            if let Some(lap) = self.laps.get_mut(list.index()) {
+                if lap.left == 0 {
+                    lap.begin(lists.pages(list));
+                }
             }
             let Some(page) = lists.take(list) else {
                 self.end(list);
                 break;
             };
             looked_at = looked_at.saturating_add(1);
-            self.spend(list, page.base_pages());
-            if list.is_active() {
-                self.age(list, page, lists, control);
+            self.turn.left = self.turn.left.saturating_sub(1);
+            let pages = page.base_pages().max(1);
+            self.spend(list, u64::from(pages));
+            let pinned = if list.is_active() {
+                self.age(list, page, lists, control)
             } else {
-                *slot = self.shrink(list, page, lists, control);
-            }
+                let (pinned, freed) = self.shrink(list, page, lists, control);
+                *slot = freed;
+                pinned
+            };
+            self.met(list, pages, pinned, lists);
         }
         self.release(freed, lists);
         looked_at
     }
 
-    fn age<B, L, K>(&mut self, list: Lru, page: B::Page, lists: &mut B, control: &ScanControl<L, K>)
+    /// One page of an active list; whether it is pinned and still on the list.
+    fn age<B, L, K>(
+        &mut self,
+        list: Lru,
+        page: B::Page,
+        lists: &mut B,
+        control: &ScanControl<L, K>,
+    ) -> bool
     where
         B: Lists,
         L: PinPolicy,
         K: ParkPolicy,
     {
-        if age_page(list, page, control, lists, &mut self.stats).is_err() {
-            self.errors = self.errors.saturating_add(1);
+        match age_page(list, page, control, lists, &mut self.stats) {
+            Ok(refill) => refill == Refill::Pinned,
+            Err(error) => {
+                self.errors = self.errors.saturating_add(1);
+                lists.failed(None, error);
+                false
+            }
         }
     }
 
-    /// One page of an inactive list; hands it back if it was freed.
+    /// One page of an inactive list: whether it is pinned and still on the list, and the page if it
+    /// was freed.
     fn shrink<B, L, K>(
         &mut self,
         list: Lru,
         page: B::Page,
         lists: &mut B,
         control: &ScanControl<L, K>,
-    ) -> Option<B::Page>
+    ) -> (bool, Option<B::Page>)
     where
         B: Lists,
         L: PinPolicy,
@@ -274,45 +381,37 @@ impl LruScan {
         let pages = page.base_pages();
         let fate = match shrink_page(&page, control, lists, &mut self.flush, &mut self.stats) {
             Ok(fate) => fate,
-            Err(_) => {
+            Err(error) => {
                 self.errors = self.errors.saturating_add(1);
+                lists.failed(Some(&page), error);
                 Fate::Kept(KeepReason::Failed)
             }
         };
-        let pinned = matches!(fate, Fate::Parked(_) | Fate::Kept(KeepReason::Pinned(_)));
         match fate {
-            Fate::Freed => {
-                self.met(list, pinned, pages, lists);
-                return Some(page);
-            }
-            Fate::Raced => {}
-            Fate::Kept(_) => lists.put(list, page),
-            Fate::Activated(_) => lists.put(Lru::of(page.flags()), page),
+            Fate::Freed => return (false, Some(page)),
+            Fate::Raced => return (false, None),
             Fate::Parked(pins) => {
                 if let Err(page) = lists.park(page, pins) {
                     self.stats.not_parked(pins, pages);
+                    // Handed back because its last pin went, or because there is no parking?
+                    let pinned = L::Reading::read(&page).maybe_pinned();
                     lists.put(list, page);
+                    return (pinned, None);
                 }
+                return (false, None);
             }
+            // By its flags: what was done to it may have changed its kind.
+            Fate::Kept(_) | Fate::Activated(_) => lists.put(Lru::of(page.flags()), page),
         }
-        self.met(list, pinned, pages, lists);
-        None
+        (matches!(fate, Fate::Kept(KeepReason::Pinned(_))), None)
     }
 
-    /// Ends the scan of a list on which everything is pinned.
-    fn met<B: Lists>(&mut self, list: Lru, pinned: bool, pages: u32, lists: &B) {
-        let Some(row) = self.pinned_in_a_row.get_mut(list.index()) else {
+    /// Counts the page in its list's lap, and ends the scan of a list on which everything is pinned.
+    fn met<B: Lists>(&mut self, list: Lru, pages: u32, pinned: bool, lists: &B) {
+        let Some(lap) = self.laps.get_mut(list.index()) else {
             return;
         };
-        *row = if pinned {
-            row.saturating_add(u64::from(pages))
-        } else {
-            0
-        };
-        if pinned && *row >= lists.pages(list) {
-            if let Some(all) = self.all_pinned.get_mut(list.index()) {
-                *all = true;
-            }
+        if lap.met(u64::from(pages), pinned) && lap.before > 0 && lap.before >= lists.pages(list) {
             self.end(list);
         }
     }
@@ -322,9 +421,11 @@ impl LruScan {
         let debt = core::mem::replace(&mut self.flush, FlushDebt::none());
         let release = match debt.flush(|| lists.flush_tlb()) {
             Ok(()) => Release::Now,
-            Err((debt, _)) => {
+            Err((debt, source)) => {
                 self.flush = debt;
                 self.errors = self.errors.saturating_add(1);
+                let op = PageOp::FlushTlb;
+                lists.failed(None, ShrinkError::Op { op, source });
                 Release::AfterFlush
             }
         };
@@ -339,13 +440,13 @@ impl LruScan {
             .unwrap_or(0)
     }
 
-    fn spend(&mut self, list: Lru, pages: u32) {
+    fn spend(&mut self, list: Lru, pages: u64) {
         if let Some(left) = self.plan.as_mut().and_then(|p| p.get_mut(list.index())) {
-            *left = left.saturating_sub(u64::from(pages));
+            *left = left.saturating_sub(pages);
         }
     }
 
     fn end(&mut self, list: Lru) {
-        self.spend(list, u32::MAX);
+        self.spend(list, u64::MAX);
     }
 }

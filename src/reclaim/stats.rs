@@ -53,12 +53,14 @@ pub struct Stats {
     /// Written out (`nr_pageout`).
     pub pageout: u64,
     /// Looked at on active lists (`PGREFILL`): `refilled == deactivated + rotated +
-    /// active_parked`. They do not count as scanned.
+    /// active_pinned + active_parked`. They do not count as scanned.
     pub refilled: u64,
     /// Moved from an active list to an inactive one (`PGDEACTIVATE`).
     pub deactivated: u64,
-    /// Put back on their active list.
+    /// Put back on their active list, in use.
     pub rotated: u64,
+    /// Put back on their active list because of their pins.
+    pub active_pinned: u64,
     /// Taken off an active list because of their pins.
     pub active_parked: u64,
     by_keep: [u64; KeepReason::COUNT],
@@ -94,7 +96,12 @@ impl Stats {
             self.parked,
             self.raced,
         ];
-        let aged = [self.deactivated, self.rotated, self.active_parked];
+        let aged = [
+            self.deactivated,
+            self.rotated,
+            self.active_pinned,
+            self.active_parked,
+        ];
         let busy = self.kept_for(KeepReason::LockBusy);
         sum(&aged) == self.refilled
             && sum(&ends).saturating_add(self.rescanned) == self.scanned
@@ -117,7 +124,7 @@ impl Stats {
         }
     }
 
-    fn each_mut(&mut self) -> [&mut u64; 23] {
+    fn each_mut(&mut self) -> [&mut u64; 24] {
         [
             &mut self.scanned,
             &mut self.rescanned,
@@ -141,6 +148,7 @@ impl Stats {
             &mut self.refilled,
             &mut self.deactivated,
             &mut self.rotated,
+            &mut self.active_pinned,
             &mut self.active_parked,
         ]
     }
@@ -208,6 +216,7 @@ impl Stats {
         let counter = match refill {
             Refill::Deactivate => &mut self.deactivated,
             Refill::Rotate => &mut self.rotated,
+            Refill::Pinned => &mut self.active_pinned,
             Refill::Park => &mut self.active_parked,
         };
         add(counter, widen(pages));
