@@ -109,6 +109,11 @@ impl<'a> LruLists<'a> {
         true
     }
 
+    /// Takes a frame off its LRU list; `false` if it is on none, or parked.
+    pub fn remove_lru(&mut self, frame: &'a Frame) -> bool {
+        frame.on.get() != PARKED && self.remove(frame)
+    }
+
     /// Takes the oldest frame off a list.
     pub fn take(&mut self, list: u8) -> Option<&'a Frame> {
         let oldest = self.lists[list as usize].oldest;

@@ -79,6 +79,17 @@ impl Input {
         })
     }
 
+    /// How many bytes there are to read, before decompression, where that is known.
+    pub fn length(name: &str) -> Option<u64> {
+        match SHIPPED.iter().find(|(short, ..)| *short == name) {
+            Some((_, _, bytes)) => Some(bytes.len() as u64),
+            None => {
+                let file = std::fs::metadata(name).ok()?;
+                file.is_file().then_some(file.len())
+            }
+        }
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }

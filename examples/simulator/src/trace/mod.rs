@@ -1,10 +1,12 @@
 //! Traces: one request after the other, from a file or standard input, in constant memory.
 
+mod by_size;
 mod csv_format;
 mod input;
 mod lackey;
 mod oracle;
 
+pub use by_size::BySize;
 pub use csv_format::CsvTrace;
 pub use input::Input;
 pub use lackey::LackeyTrace;
