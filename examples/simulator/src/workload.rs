@@ -13,7 +13,8 @@ pub const SHIPPED: [(&str, &str); 5] = [
     ("directio", include_str!("../workloads/directio.toml")),
 ];
 
-/// One workload. Times are in requests of the trace; `gpu.toml` says what each entry is.
+/// One workload. Times are in turns: a turn is as many requests as the machine has frames, so that a
+/// workload is as busy on a large machine as on a small one. `gpu.toml` says what each entry is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Workload {
@@ -25,8 +26,8 @@ pub struct Workload {
     pub part: [f64; 2],
     pub pinned: f64,
     pub object_pages: [u32; 2],
-    pub hold: u64,
-    pub gap: u64,
+    pub hold: f64,
+    pub gap: f64,
     pub moves: bool,
     pub notifier: bool,
     pub device_writes: bool,
@@ -138,8 +139,10 @@ impl Workload {
                 return bad(entry, part.to_string(), "a part from 0 to 1");
             }
         }
-        if self.gap == 0 {
-            return bad("gap", "0 requests".into(), "at least 1");
+        for (entry, turns) in [("hold", self.hold), ("gap", self.gap)] {
+            if !(0.0..=1e9).contains(&turns) {
+                return bad(entry, turns.to_string(), "turns, from 0 to 1000000000");
+            }
         }
         Ok(())
     }

@@ -27,12 +27,12 @@ record() {
     ls -l "$name.csv.zst"
 }
 
-# A program of 160 functions over shared tables, the same on every machine.
+# A program of 32 functions over shared tables, the same on every machine.
 make_c() {
     echo '#include <stdio.h>'
     echo '#include <stdlib.h>'
     echo '#include <string.h>'
-    for ((i = 0; i < 160; i++)); do
+    for ((i = 0; i < 32; i++)); do
         cat <<EOF
 struct node$i { struct node$i *next; long key, value[$((i % 7 + 1))]; };
 static long table$i[$((64 + i))];
@@ -55,7 +55,7 @@ EOF
 
 cc1() {
     make_c >"$work/input.c"
-    gcc -O2 -c "$work/input.c" -o "$work/input.o" \
+    gcc -O1 -c "$work/input.c" -o "$work/input.o" \
         -wrapper "valgrind,--tool=lackey,--trace-mem=yes,--log-file=$work/cc1.lackey"
 }
 

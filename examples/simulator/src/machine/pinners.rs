@@ -73,6 +73,8 @@ pub struct Pinners {
     pub owners: Vec<Owner>,
     pub ledger: Box<Ledger>,
     pub counts: PinCounts,
+    /// How many requests a turn is.
+    turn: f64,
     calendar: BinaryHeap<Reverse<(u64, u8, u32, Act)>>,
     now: u64,
 }
@@ -84,6 +86,7 @@ impl Pinners {
             owners: Vec::new(),
             ledger: Box::new(Ledger::new()),
             counts: PinCounts::default(),
+            turn: f64::from(frames),
             calendar: BinaryHeap::new(),
             now: 0,
         };
@@ -108,7 +111,7 @@ impl Pinners {
             let drawn = small * (large / small).powf(rng.random::<f64>());
             let pages = (drawn.round() as u32).clamp(1, target - planned);
             planned += pages;
-            let start = rng.random_range(0..workload.gap.max(1));
+            let start = (rng.random::<f64>() * workload.gap * self.turn) as u64;
             let slot = slots.len() as u32;
             self.calendar
                 .push(Reverse((start, number, slot, Act::Pin)));
@@ -153,7 +156,8 @@ impl Pinners {
     /// The slot pins again later.
     pub fn pin_later(&mut self, owner: u8, slot: u32, now: u64) {
         let it = &mut self.owners[owner as usize];
-        let gap = draw(&mut it.slots[slot as usize].rng, it.workload.gap);
+        let mean = it.workload.gap * self.turn;
+        let gap = draw(&mut it.slots[slot as usize].rng, mean);
         self.calendar
             .push(Reverse((now + gap, owner, slot, Act::Pin)));
     }
@@ -166,9 +170,9 @@ impl Pinners {
     /// The slot lets go later, unless it pins for good.
     pub fn release_later(&mut self, owner: u8, slot: u32, now: u64) {
         let it = &mut self.owners[owner as usize];
-        let hold = it.workload.hold;
+        let hold = it.workload.hold * self.turn;
         let slot_of = &mut it.slots[slot as usize];
-        if hold > 0 {
+        if hold > 0.0 {
             let turn = slot_of.turn;
             let until = now + draw(&mut slot_of.rng, hold);
             self.calendar
@@ -211,9 +215,9 @@ pub enum Place {
 }
 
 /// A time with this mean, exponentially distributed, at least 1.
-fn draw(rng: &mut Pcg64, mean: u64) -> u64 {
-    match Exp::new(1.0 / mean.max(1) as f64) {
+fn draw(rng: &mut Pcg64, mean: f64) -> u64 {
+    match Exp::new(1.0 / mean.max(1.0)) {
         Ok(times) => (times.sample(rng) as u64).max(1),
-        Err(_) => mean,
+        Err(_) => mean as u64,
     }
 }

@@ -9,7 +9,6 @@ mod lru;
 use crate::error::Error;
 use crate::index::Index;
 use crate::trace::{Request, Trace};
-use std::time::{Duration, Instant};
 
 /// Which model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -51,7 +50,6 @@ pub struct Misses {
     pub resident: u64,
     /// Of memory, for all of the model.
     pub bytes: usize,
-    pub elapsed: Duration,
 }
 
 /// Runs a model over a trace.
@@ -78,7 +76,6 @@ fn replay<C: Cache>(
     limit: u64,
     mut tick: impl FnMut(),
 ) -> Result<Misses, Error> {
-    let began = Instant::now();
     let mut cache = C::with_frames(frames);
     let mut result = Misses::default();
     let mut chunk: Vec<Request> = Vec::new();
@@ -110,7 +107,6 @@ fn replay<C: Cache>(
     }
     result.resident = cache.resident();
     result.bytes = cache.bytes();
-    result.elapsed = began.elapsed();
     Ok(result)
 }
 

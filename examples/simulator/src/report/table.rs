@@ -9,7 +9,7 @@ use std::fmt::Write;
 pub fn table(report: &Report<'_>, all: bool) -> String {
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled);
     let mut head = vec![Cell::new("")];
     head.extend(report.rows.iter().map(|row| {
@@ -23,6 +23,9 @@ pub fn table(report: &Report<'_>, all: bool) -> String {
             continue;
         }
         if measure.group != group {
+            if !group.is_empty() {
+                table.add_row(vec![Cell::new("")]);
+            }
             group = measure.group;
             table.add_row(vec![Cell::new(group).add_attribute(Attribute::Bold)]);
         }
@@ -33,13 +36,13 @@ pub fn table(report: &Report<'_>, all: bool) -> String {
         table.add_row(line);
     }
     let mut text = heading(report);
-    let _ = writeln!(text, "{}", plain(&table.to_string()));
+    let _ = writeln!(text, "\n{}\n", plain(&table.to_string()));
     for finding in &report.findings {
         let _ = writeln!(text, "- {finding}");
     }
     let _ = writeln!(
         text,
-        "Stalls and times are modelled, in model units (a cost table, not a measurement).{}",
+        "\nStalls and times are modelled, in model units (a cost table, not a measurement).{}",
         if report.seeds.len() > 1 {
             format!(
                 " Means over {} seeds; ± is half of the spread.",
@@ -82,7 +85,7 @@ fn plain(table: &str) -> String {
     lines.join("\n")
 }
 
-fn shown(spread: Spread, unit: Unit) -> String {
+pub fn shown(spread: Spread, unit: Unit) -> String {
     let half = (spread.max - spread.min) / 2.0;
     let (value, half, sign) = match unit {
         Unit::Percent => (
