@@ -89,7 +89,7 @@ where
 }
 
 fn age<B: Lists>(page: &B::Page, lists: &mut B) -> Result<Refill, ShrinkError<B::Error>> {
-    let op = |op| move |source| ShrinkError::Op { op, source };
+    let op = |op| move |source| ShrinkError::op(op, source);
     let flags = page.flags();
     if flags.contains(PageFlags::UNEVICTABLE) {
         return Ok(Refill::Rotate);

@@ -28,7 +28,7 @@ const MAX_WAITS: u32 = 16;
 /// # Errors
 ///
 /// [`ShrinkError`] if an operation of the embedder's failed; the page is unlocked, unless that
-/// failed, and is kept and counted as [`KeepReason::Failed`] (as
+/// failed [too](ShrinkError::is_locked), and is kept and counted as [`KeepReason::Failed`] (as
 /// [`LockBusy`](KeepReason::LockBusy) where it was the lock that could not be asked for).
 pub fn shrink_page<O, L, K>(
     page: &O::Page,
@@ -55,7 +55,10 @@ where
     };
     let outcome = scan.decide();
     let unlocked = scan.unlock();
-    let outcome = outcome.and_then(|fate| unlocked.map(|()| fate));
+    let mut outcome = outcome.and_then(|fate| unlocked.map(|()| fate));
+    if let Err(error) = &mut outcome {
+        error.set_locked(scan.locked);
+    }
     scan.settle_split();
     let (pages, scanned, file) = (scan.pages, scan.scanned, scan.file);
     let fate = match &outcome {
@@ -123,7 +126,7 @@ struct Scan<'a, O: PageOps, L, K> {
 type Step<O, T> = Result<T, ShrinkError<<O as PageOps>::Error>>;
 
 fn failed<E>(op: PageOp) -> impl FnOnce(E) -> ShrinkError<E> {
-    move |source| ShrinkError::Op { op, source }
+    move |source| ShrinkError::op(op, source)
 }
 
 impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
@@ -363,6 +366,7 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
                 return Err(ShrinkError::Unmap {
                     error: failure.error,
                     owed: failure.owed,
+                    locked: false,
                 });
             }
         };

@@ -91,8 +91,9 @@ pub trait Lists: PageOps {
     /// Without a page, it was the flush of the TLB after a batch, or the ageing of a page that is
     /// back on its list already.
     ///
-    /// An embedder whose walks can fail while they undo what failed settles here what the error
-    /// [owes](crate::unmap::Owed): nobody else will. The default drops it.
+    /// What even the undoing left undone is settled here, for nobody else will: what the walk
+    /// [owes](crate::unmap::Owed), and the [lock](ShrinkError::is_locked). The default drops the
+    /// error, which is right where undoing cannot fail.
     fn failed(&mut self, page: Option<&Self::Page>, error: ShrinkError<Self::Error>) {
         let _ = (page, error);
     }

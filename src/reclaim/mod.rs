@@ -123,7 +123,8 @@ pub enum PageOp {
     PutLast,
 }
 
-/// An operation of the embedder's failed. The page is kept.
+/// An operation of the embedder's failed: the first one, where giving the lock back failed as well.
+/// The page is kept.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ShrinkError<E> {
@@ -133,6 +134,8 @@ pub enum ShrinkError<E> {
         op: PageOp,
         /// The embedder's error.
         source: E,
+        /// Whether the page is still locked, because unlocking it failed.
+        locked: bool,
     },
     /// The page could not be unmapped.
     Unmap {
@@ -140,13 +143,39 @@ pub enum ShrinkError<E> {
         error: UnmapError<E>,
         /// What the walk could not undo.
         owed: Owed,
+        /// Whether the page is still locked, because unlocking it failed.
+        locked: bool,
     },
+}
+
+impl<E> ShrinkError<E> {
+    pub(crate) const fn op(op: PageOp, source: E) -> Self {
+        Self::Op {
+            op,
+            source,
+            locked: false,
+        }
+    }
+
+    /// Whether the page is still locked, because unlocking it failed: the embedder's to settle.
+    #[must_use]
+    pub const fn is_locked(&self) -> bool {
+        match self {
+            Self::Op { locked, .. } | Self::Unmap { locked, .. } => *locked,
+        }
+    }
+
+    const fn set_locked(&mut self, held: bool) {
+        match self {
+            Self::Op { locked, .. } | Self::Unmap { locked, .. } => *locked = held,
+        }
+    }
 }
 
 impl<E: fmt::Display> fmt::Display for ShrinkError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Op { op, source } => write!(f, "{op:?} failed: {source}"),
+            Self::Op { op, source, .. } => write!(f, "{op:?} failed: {source}"),
             Self::Unmap { error, .. } => write!(f, "unmapping failed: {error}"),
         }
     }

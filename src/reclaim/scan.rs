@@ -36,6 +36,9 @@ pub struct LruScan {
     plan: Option<[u64; 4]>,
     turn: Turn,
     laps: [Lap; 4],
+    /// Lists on which a lap met nothing but pinned pages; whether that changes the plan.
+    given_up: [bool; 4],
+    replan: bool,
     exhausted: bool,
     stats: Stats,
     flush: FlushDebt,
@@ -116,6 +119,8 @@ impl LruScan {
             plan: None,
             turn: Turn::NONE,
             laps: [Lap::default(); 4],
+            given_up: [false; 4],
+            replan: false,
             exhausted: false,
             stats: Stats::default(),
             flush: FlushDebt::none(),
@@ -174,7 +179,8 @@ impl LruScan {
     /// Scans to the end.
     ///
     /// Bounded: at each of the 13 priorities no list is scanned for more pages than it had when
-    /// that priority began.
+    /// that priority began. In a pass, this can be so once more for each of the four lists that
+    /// turns out to be pinned all over.
     pub fn run<B, L, K>(&mut self, lists: &mut B, control: &ScanControl<L, K>) -> Progress
     where
         B: Lists,
@@ -219,6 +225,7 @@ impl LruScan {
                     let looked_at = self.batch(list, lists, &control.at(self.priority), budget);
                     budget = budget.saturating_sub(looked_at.max(1));
                 }
+                None if core::mem::take(&mut self.replan) => self.plan = None,
                 None => {
                     let others = lists.shrink_others(self.priority);
                     self.others = self.others.saturating_add(others);
@@ -406,13 +413,18 @@ impl LruScan {
         (matches!(fate, Fate::Kept(KeepReason::Pinned(_))), None)
     }
 
-    /// Counts the page in its list's lap, and ends the scan of a list on which everything is pinned.
+    /// Counts the page in its list's lap, and ends the scan of a list on which everything is pinned:
+    /// without it, other lists may be the ones to scan at this priority. They are planned again,
+    /// once for each list, so that a pass is bounded.
     fn met<B: Lists>(&mut self, list: Lru, pages: u32, pinned: bool, lists: &B) {
         let Some(lap) = self.laps.get_mut(list.index()) else {
             return;
         };
         if lap.met(u64::from(pages), pinned) && lap.before > 0 && lap.before >= lists.pages(list) {
             self.end(list);
+            if let Some(given_up) = self.given_up.get_mut(list.index()) {
+                self.replan |= !core::mem::replace(given_up, true);
+            }
         }
     }
 
@@ -424,8 +436,7 @@ impl LruScan {
             Err((debt, source)) => {
                 self.flush = debt;
                 self.errors = self.errors.saturating_add(1);
-                let op = PageOp::FlushTlb;
-                lists.failed(None, ShrinkError::Op { op, source });
+                lists.failed(None, ShrinkError::op(PageOp::FlushTlb, source));
                 Release::AfterFlush
             }
         };

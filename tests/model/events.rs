@@ -1,0 +1,93 @@
+//! What happens in the middle of something else: failures, and others who act meanwhile.
+
+use super::frame::Frame;
+use super::machine::Machine;
+use super::memory::Pte;
+use pinfold::PteFlags;
+use pinfold::pin::PinKind;
+
+/// Happens when a callback is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The callback fails.
+    Fail,
+    /// A pinner without locks comes through an entry of the page.
+    Pin(PinKind),
+    /// The oldest pins of the page go, and those of its group.
+    Unpin,
+    /// A CPU writes through an entry of the page.
+    Store,
+    /// Somebody takes a plain reference.
+    Hold,
+}
+
+/// A callback that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Injected;
+
+impl core::fmt::Display for Injected {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("injected")
+    }
+}
+
+impl core::error::Error for Injected {}
+
+impl Machine<'_> {
+    /// A callback about a frame is made.
+    pub(crate) fn call(&mut self, frame: &Frame) -> Result<(), Injected> {
+        let Some((left, event)) = self.events.front_mut() else {
+            return Ok(());
+        };
+        if *left > 0 {
+            *left -= 1;
+            return Ok(());
+        }
+        let event = *event;
+        self.events.pop_front();
+        let frame = &self.frames[frame.index];
+        match event {
+            Event::Fail => {
+                self.told.failures += 1;
+                return Err(Injected);
+            }
+            Event::Pin(kind) => {
+                if let Some((space, page)) = self.writable_entry(frame) {
+                    self.pin_frames(&[(space, page, frame)], kind, 0);
+                }
+            }
+            Event::Unpin => {
+                let group = self.groups.iter().position(|group| group.has(frame.index));
+                if let Some(group) = group {
+                    self.unpin(group);
+                }
+            }
+            Event::Store => {
+                if let Some((space, page)) = self.writable_entry(frame) {
+                    if let Pte::Present(_, flags) = &mut self.spaces[space].ptes[page] {
+                        flags.insert(PteFlags::YOUNG);
+                    }
+                    let value = self.fresh();
+                    frame.data.set(value);
+                    self.wrote(space, page, value);
+                }
+            }
+            Event::Hold => {
+                if frame.refs.try_get_ref().is_ok() {
+                    self.holds[frame.index] += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An entry through which hardware can write to the frame, no questions asked.
+    fn writable_entry(&self, frame: &Frame) -> Option<(usize, usize)> {
+        let open = PteFlags::WRITABLE | PteFlags::DIRTY;
+        let mapped = frame.rmap.borrow();
+        mapped.iter().copied().find(|&(space, page)| {
+            matches!(self.spaces[space].ptes[page],
+                Pte::Present(index, flags) if index == frame.index && flags.contains(open))
+        })
+    }
+}

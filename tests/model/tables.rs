@@ -1,0 +1,218 @@
+//! The machine's page tables and reverse map, as the crate walks them.
+
+use super::events::Injected;
+use super::frame::Frame;
+use super::machine::Machine;
+use super::memory::Pte;
+use core::ops::Range;
+use pinfold::{
+    Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, InVma, NewEntry, NextVma,
+    PageFlags, PageTables, PlainVma, PteFlags, Rmap, VmFlags,
+};
+
+/// The VMAs that map a frame, one after the other.
+pub(crate) struct Reverse<'w, 'm> {
+    machine: &'w mut Machine<'m>,
+    frame: &'m Frame,
+    mapped: Vec<(usize, usize)>,
+    next: usize,
+}
+
+impl<'w, 'm> Reverse<'w, 'm> {
+    pub(crate) fn new(machine: &'w mut Machine<'m>, frame: &'m Frame) -> Self {
+        let mapped = frame.rmap.borrow().clone();
+        Self {
+            machine,
+            frame,
+            mapped,
+            next: 0,
+        }
+    }
+}
+
+impl<'m> Rmap for Reverse<'_, 'm> {
+    type Vma = PlainVma;
+    type Walk<'a>
+        = Walk<'a, 'm>
+    where
+        Self: 'a;
+    type Error = Injected;
+
+    fn next_vma(&mut self) -> NextVma<'_, Self> {
+        self.machine.call(self.frame)?;
+        let Some(&(space, page)) = self.mapped.get(self.next) else {
+            return Ok(None);
+        };
+        self.next += 1;
+        self.machine.last_walk = (space, page);
+        let (vma, start, end) = self.machine.spaces[space].vma(page);
+        let mut flags = VmFlags::empty();
+        flags.set(VmFlags::LOCKED, self.machine.spaces[space].locked[vma]);
+        Ok(Some(InVma {
+            vma: PlainVma {
+                flags,
+                range: address(start)..address(end),
+            },
+            address: address(page),
+            walk: Walk::new(self.machine, self.frame, space, page),
+        }))
+    }
+}
+
+fn address(page: usize) -> u64 {
+    (page as u64) << 12
+}
+
+/// The one entry of a frame in one VMA.
+pub(crate) struct Walk<'w, 'm> {
+    machine: &'w mut Machine<'m>,
+    frame: &'m Frame,
+    space: usize,
+    page: usize,
+    over: bool,
+}
+
+impl<'w, 'm> Walk<'w, 'm> {
+    pub(crate) fn new(
+        machine: &'w mut Machine<'m>,
+        frame: &'m Frame,
+        space: usize,
+        page: usize,
+    ) -> Self {
+        Self {
+            machine,
+            frame,
+            space,
+            page,
+            over: false,
+        }
+    }
+
+    fn pte(&mut self) -> &mut Pte {
+        &mut self.machine.spaces[self.space].ptes[self.page]
+    }
+
+    fn call(&mut self) -> Result<(), Injected> {
+        self.machine.call(self.frame)
+    }
+
+    fn slot(&self) -> usize {
+        self.machine
+            .slot_of(self.frame.index)
+            .expect("in the swap cache")
+    }
+}
+
+impl PageTables for Walk<'_, '_> {
+    type Error = Injected;
+
+    fn next_entry(&mut self) -> Result<Option<Entry>, Injected> {
+        self.call()?;
+        let address = address(self.page);
+        let frame = self.frame.index;
+        let over = core::mem::replace(&mut self.over, true);
+        Ok(match *self.pte() {
+            Pte::Present(index, flags) if index == frame && !over => Some(Entry { address, flags }),
+            _ => None,
+        })
+    }
+
+    fn test_and_clear_young(&mut self, _: &Entry) -> Result<bool, Injected> {
+        self.call()?;
+        let Pte::Present(_, flags) = self.pte() else {
+            panic!("not there");
+        };
+        let young = flags.contains(PteFlags::YOUNG);
+        flags.remove(PteFlags::YOUNG);
+        Ok(young)
+    }
+
+    fn clear(&mut self, _: &Entry, flush: FlushMode) -> Result<Cleared, Injected> {
+        self.call()?;
+        let Pte::Present(frame, flags) = core::mem::replace(self.pte(), Pte::Empty) else {
+            panic!("not there");
+        };
+        assert_eq!(frame, self.frame.index);
+        self.machine.told.entries_cleared += 1;
+        let deferred = flush == FlushMode::MayDefer && self.machine.config.defers;
+        let at = (self.space, self.page, frame);
+        let stale = &mut self.machine.stale;
+        stale.retain(|&(space, page, held, _)| (space, page, held) != at);
+        if deferred {
+            stale.push((at.0, at.1, at.2, flags.contains(PteFlags::DIRTY)));
+        }
+        Ok(Cleared { flags, deferred })
+    }
+
+    fn install(&mut self, _: &Entry, new: NewEntry) -> Result<(), Injected> {
+        self.call()?;
+        let frame = self.frame.index;
+        *self.pte() = match new {
+            NewEntry::Restored(flags) => Pte::Present(frame, flags),
+            NewEntry::Swap(_) => Pte::Swap(self.slot()),
+            NewEntry::Migration(flags) => Pte::Migration(frame, flags),
+            NewEntry::PmdMigration(_) => panic!("no PMDs here"),
+            NewEntry::Poison => Pte::Poison,
+        };
+        Ok(())
+    }
+
+    fn set_page_dirty(&mut self) -> Result<(), Injected> {
+        self.call()?;
+        self.frame.set(PageFlags::DIRTY, true);
+        Ok(())
+    }
+
+    fn remove_rmap(&mut self, _: &Entry) -> Result<(), Injected> {
+        self.call()?;
+        let at = (self.space, self.page);
+        self.frame.rmap.borrow_mut().retain(|&mapped| mapped != at);
+        self.frame.maps.set(self.frame.maps.get() - 1);
+        self.machine.put_ref(self.frame);
+        Ok(())
+    }
+}
+
+impl Bookkeeping for Walk<'_, '_> {
+    fn invalidate_begin(&mut self, _: Range<u64>) -> Result<(), Injected> {
+        self.call()?;
+        self.machine.told.notifier_calls += 1;
+        Ok(())
+    }
+
+    fn mlock_page(&mut self) -> Result<(), Injected> {
+        self.call()?;
+        self.frame.set(PageFlags::MLOCKED, true);
+        Ok(())
+    }
+
+    fn set_swap_backed(&mut self) -> Result<(), Injected> {
+        self.call()?;
+        self.frame.set(PageFlags::SWAP_BACKED, true);
+        Ok(())
+    }
+
+    fn count(&mut self, delta: CounterDelta) -> Result<(), Injected> {
+        self.call()?;
+        let rss = &mut self.machine.spaces[self.space].rss;
+        let changes = [delta.anon, delta.file, delta.shmem, delta.swap_ents];
+        for (counter, change) in rss.iter_mut().zip(changes) {
+            *counter += i64::from(change);
+        }
+        Ok(())
+    }
+
+    fn swap_duplicate(&mut self, _: &Entry) -> Result<Hook, Injected> {
+        self.call()?;
+        let slot = self.slot();
+        self.machine.slots[slot].as_mut().expect("in use").entries += 1;
+        Ok(Hook::Done)
+    }
+
+    fn swap_free(&mut self, _: &Entry) -> Result<(), Injected> {
+        self.call()?;
+        let slot = self.slot();
+        self.machine.put_slot(slot);
+        Ok(())
+    }
+}

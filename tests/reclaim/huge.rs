@@ -1,0 +1,238 @@
+//! Huge pages, and pages whose lock, buffers or last reference take an unusual way.
+
+use crate::model::sequence::EVERYTHING;
+use crate::script::{Answers, Page, Script};
+use pinfold::reclaim::{
+    ActivateReason, Fate, KeepReason, PageOp, PageOut, ScanControl, ScanFlags, ShrinkError, Stats,
+    shrink_page,
+};
+use pinfold::{FlushDebt, Hook, PageFlags, UnmapFlags};
+
+type Shrunk<'p> = (Result<Fate, ShrinkError<PageOp>>, Stats, Script<'p>);
+
+fn shrink(page: &Page, answers: Answers, flags: ScanFlags) -> Shrunk<'_> {
+    let mut script = Script::with(answers);
+    let (mut stats, mut flush) = (Stats::default(), FlushDebt::none());
+    let control = ScanControl::new(flags);
+    let fate = shrink_page(&page, &control, &mut script, &mut flush, &mut stats);
+    assert!(flush.is_none());
+    assert!(stats.is_conserved(), "{stats:?}");
+    (fate, stats, script)
+}
+
+const SIZE: u32 = 512;
+
+#[test]
+fn a_split_page_counts_as_one() {
+    let no_swap = Answers {
+        swap: [Hook::Refused, Hook::Done],
+        pmd_mapped: true,
+        ..Answers::default()
+    };
+    // Not mapped by a PMD: split first. Swap has no room: split, and try again.
+    for (answers, splits, swaps) in [(Answers::default(), 1, 1), (no_swap, 1, 2)] {
+        let page = Page::anon().huge(SIZE);
+        let (fate, stats, script) = shrink(&page, answers, EVERYTHING);
+        assert_eq!(fate, Ok(Fate::Freed));
+        assert_eq!((stats.scanned, stats.freed, stats.pageout), (1, 1, 1));
+        let called = (
+            script.called(PageOp::Split),
+            script.called(PageOp::AddToSwap),
+        );
+        assert_eq!(called, (splits, swaps));
+        assert!(!script.unmap_flags.contains(UnmapFlags::SPLIT_HUGE_PMD));
+    }
+    // Whole.
+    let whole = Answers {
+        pmd_mapped: true,
+        ..Answers::default()
+    };
+    let page = Page::anon().huge(SIZE);
+    let (fate, stats, script) = shrink(&page, whole, EVERYTHING);
+    assert_eq!(fate, Ok(Fate::Freed));
+    let all = u64::from(SIZE);
+    assert_eq!((stats.scanned, stats.freed, stats.pageout), (all, all, all));
+    assert!(script.unmap_flags.contains(UnmapFlags::SPLIT_HUGE_PMD));
+    // Split, and then there is no room even for one.
+    let none = Answers {
+        swap: [Hook::Refused; 2],
+        pmd_mapped: true,
+        ..Answers::default()
+    };
+    let page = Page::anon().huge(SIZE);
+    let (fate, stats, _) = shrink(&page, none, EVERYTHING);
+    assert_eq!(fate, Ok(Fate::Activated(ActivateReason::NoSwap)));
+    assert_eq!(
+        (stats.scanned, stats.activated, stats.activate_anon),
+        (1, 1, 1)
+    );
+    // Cannot be split: it counts whole.
+    for (can_split, split) in [(false, Hook::Done), (true, Hook::Refused)] {
+        let stuck = Answers {
+            can_split,
+            split,
+            ..Answers::default()
+        };
+        let page = Page::anon().huge(SIZE);
+        let (fate, stats, _) = shrink(&page, stuck, EVERYTHING);
+        assert_eq!(fate, Ok(Fate::Activated(ActivateReason::CannotSplit)));
+        assert_eq!((stats.scanned, stats.activated), (all, all));
+        let page = Page::file().huge(SIZE);
+        let (fate, stats, _) = shrink(&page, stuck, EVERYTHING);
+        if split == Hook::Refused {
+            assert_eq!(fate, Ok(Fate::Kept(KeepReason::SplitFailed)));
+            assert_eq!((stats.scanned, stats.kept), (all, all));
+        } else {
+            assert_eq!(fate, Ok(Fate::Freed));
+            assert_eq!((stats.scanned, stats.freed), (1, 1));
+        }
+    }
+}
+
+/// Whatever fails after the split, what is counted is what is left of the page.
+#[test]
+fn a_split_page_counts_as_one_when_it_fails() {
+    use PageOp as Op;
+    for op in [
+        Op::AddToSwap,
+        Op::Unmap,
+        Op::WriteOut,
+        Op::Remove,
+        Op::Update,
+        Op::Unlock,
+    ] {
+        let answers = Answers {
+            fails: Some(op),
+            ..Answers::default()
+        };
+        let page = Page::anon().huge(SIZE);
+        let (fate, stats, script) = shrink(&page, answers, EVERYTHING);
+        if op == Op::Update || op == Op::Unlock {
+            // Nothing is updated here; and what is out of memory is freed, unlocked or not.
+            assert_eq!(fate, Ok(Fate::Freed));
+            assert_eq!((stats.scanned, stats.freed), (1, 1));
+            assert_eq!(script.called(Op::Unlock), 1);
+            continue;
+        }
+        assert!(!fate.unwrap_err().is_locked());
+        assert_eq!(
+            (stats.scanned, stats.kept_for(KeepReason::Failed)),
+            (1, 1),
+            "{op:?}"
+        );
+        assert!(!page.locked.get());
+    }
+    let answers = Answers {
+        fails: Some(Op::Split),
+        ..Answers::default()
+    };
+    let page = Page::anon().huge(SIZE);
+    let (fate, stats, _) = shrink(&page, answers, EVERYTHING);
+    assert!(matches!(fate, Err(ShrinkError::Op { op: Op::Split, .. })));
+    assert_eq!(stats.kept_for(KeepReason::Failed), u64::from(SIZE));
+}
+
+/// A page of several base pages that is no THP is not taken for a split one.
+#[test]
+fn other_large_pages_count_whole() {
+    let page = Page::file();
+    page.size.set(8);
+    let (fate, stats, script) = shrink(&page, Answers::default(), EVERYTHING);
+    assert_eq!(fate, Ok(Fate::Freed));
+    assert_eq!((stats.scanned, stats.freed), (8, 8));
+    assert_eq!(script.called(PageOp::Split), 0);
+}
+
+/// An unlock that fails: the page is kept and counted once, and the lock is told.
+#[test]
+fn a_lock_that_cannot_be_given_back() {
+    let answers = Answers {
+        fails: Some(PageOp::Unlock),
+        ..Answers::default()
+    };
+    let unevictable = PageFlags::UNEVICTABLE | PageFlags::PAGE_CACHE;
+    let held = Answers {
+        removed: Hook::Refused,
+        ..answers
+    };
+    for (page, answers) in [(Page::new(unevictable), answers), (Page::file(), held)] {
+        let (fate, stats, _) = shrink(&page, answers, EVERYTHING);
+        assert!(fate.unwrap_err().is_locked());
+        assert!(page.locked.get());
+        assert_eq!(
+            (stats.kept_for(KeepReason::Failed), stats.activated),
+            (1, 0)
+        );
+    }
+}
+
+#[test]
+fn a_page_that_only_its_buffers_held() {
+    let orphan = || {
+        let page = Page::new(PageFlags::PRIVATE);
+        page.maps.set(0);
+        page.refs.set(1);
+        page
+    };
+    for (last, fate) in [(true, Fate::Freed), (false, Fate::Raced)] {
+        let answers = Answers {
+            last,
+            ..Answers::default()
+        };
+        let page = orphan();
+        let (found, stats, script) = shrink(&page, answers, EVERYTHING);
+        assert_eq!(found, Ok(fate));
+        assert_eq!(
+            (stats.freed, stats.raced),
+            (u64::from(last), u64::from(!last))
+        );
+        assert_eq!(stats.reclaimed(), 1);
+        let end = [PageOp::ReleaseBuffers, PageOp::Unlock, PageOp::PutLast];
+        assert_eq!(script.calls[script.calls.len() - 3..], end);
+    }
+    let stay = Answers {
+        buffers: Hook::Refused,
+        ..Answers::default()
+    };
+    let (fate, ..) = shrink(&orphan(), stay, EVERYTHING);
+    assert_eq!(fate, Ok(Fate::Activated(ActivateReason::Buffers)));
+}
+
+/// A writeback that never ends is given up.
+#[test]
+fn waiting_is_bounded() {
+    let marked = PageFlags::PAGE_CACHE | PageFlags::WRITEBACK | PageFlags::RECLAIM;
+    let page = Page::new(marked);
+    let (fate, stats, script) = shrink(&page, Answers::default(), EVERYTHING);
+    assert_eq!(fate, Ok(Fate::Kept(KeepReason::Writeback)));
+    let waits = script.called(PageOp::WaitForWriteback);
+    assert!((2..100).contains(&waits));
+    assert_eq!(
+        (stats.scanned, stats.rescanned),
+        (waits as u64, waits as u64 - 1)
+    );
+    assert!(!page.locked.get());
+}
+
+#[test]
+fn a_page_that_is_not_written_stays() {
+    for (written, fate) in [
+        (PageOut::Keep, Fate::Kept(KeepReason::NotWritten)),
+        (
+            PageOut::Activate,
+            Fate::Activated(ActivateReason::NotWritten),
+        ),
+    ] {
+        let answers = Answers {
+            written,
+            ..Answers::default()
+        };
+        let page = Page::anon();
+        let (found, stats, script) = shrink(&page, answers, EVERYTHING);
+        assert_eq!(found, Ok(fate));
+        assert_eq!((stats.pageout, script.called(PageOp::Remove)), (0, 0));
+        // Only one that is activated gives its swap slot back.
+        let freed = usize::from(written == PageOut::Activate);
+        assert_eq!(script.called(PageOp::FreeSwap), freed);
+    }
+}

@@ -1,0 +1,238 @@
+//! Lists that change under the scan, that lie about their length, or on which everything is pinned.
+
+use crate::model::sequence::EVERYTHING;
+use crate::script::{Answers, Page, Script};
+use pinfold::PageFlags;
+use pinfold::reclaim::{
+    Futility, Lists, Lru, LruScan, ParkLazily, ParkLongterm, Progress, Rotate, ScanControl,
+    Watermark, reclaimable_pages,
+};
+
+fn active(page: Page) -> Page {
+    page.flags.set(page.flags.get() | PageFlags::ACTIVE);
+    page
+}
+
+/// Half the list is pinned; its first half, or its last, or every other page.
+#[test]
+fn a_list_is_not_given_up_half_way() {
+    let orders: [fn(usize) -> bool; 3] = [|at| at < 20, |at| at >= 20, |at| at % 2 == 0];
+    for pinned in orders {
+        for park in [false, true] {
+            let page = |at| {
+                if pinned(at) {
+                    Page::file().pinned(0, 1)
+                } else {
+                    Page::file()
+                }
+            };
+            let pages: Vec<Page> = (0..40).map(page).collect();
+            let mut script = Script::default();
+            script.list(&pages);
+            let mut scan = LruScan::new(20);
+            let control = ScanControl::new(EVERYTHING);
+            let end = if park {
+                scan.run(&mut script, &control.with_parking(ParkLazily))
+            } else {
+                scan.run(&mut script, &control.with_parking(Rotate))
+            };
+            assert_eq!((end, script.freed.len()), (Progress::Reached, 20));
+            assert!(script.freed.iter().all(|page| page.pins.get().total == 0));
+        }
+    }
+}
+
+/// Everything on the inactive list is pinned and stays there: a lap costs what the list is long,
+/// and then the active one is aged and scanned.
+#[test]
+fn a_list_that_is_pinned_all_over_is_left() {
+    let mut pages = vec![Page::anon().pinned(0, 1); 64];
+    pages.extend(vec![active(Page::anon()); 10]);
+    let mut script = Script::default();
+    script.list(&pages);
+    let control = ScanControl::new(EVERYTHING).with_parking(Rotate);
+    let mut futility = Futility::new(4);
+    let mut reclaimed = 0;
+    for pass in 0..3 {
+        let mut scan = LruScan::new(10 - reclaimed);
+        let progress = scan.run(&mut script, &control);
+        reclaimed += scan.reclaimed();
+        assert_eq!(futility.note(&scan, progress, &script), None, "pass {pass}");
+        assert!(scan.stats().scanned <= 4 * 74);
+        if progress == Progress::Reached {
+            break;
+        }
+    }
+    assert_eq!(reclaimed, 10);
+    // Now nothing else is left, and one lap tells.
+    let mut scan = LruScan::new(1);
+    let progress = scan.run(&mut script, &control);
+    assert_eq!((progress, scan.stats().scanned), (Progress::Exhausted, 64));
+    assert_eq!(scan.pinned_on(Lru::InactiveAnon), 64);
+    let mut verdict = None;
+    for _ in 0..4 {
+        verdict = verdict.or(futility.note(&scan, progress, &script));
+    }
+    let verdict = verdict.expect("futile");
+    assert_eq!(
+        (verdict.pinned, verdict.parked, verdict.reclaimable),
+        (64, 0, 0)
+    );
+    assert_eq!(
+        (verdict.passes, verdict.target, verdict.reclaimed),
+        (4, 1, 0)
+    );
+    assert!(
+        verdict
+            .to_string()
+            .contains("4 passes: 0 of 1 pages, 0 parked and 64 listed")
+    );
+}
+
+#[test]
+fn parked_pages_cost_later_scans_nothing() {
+    let mut pages = vec![Page::file().pinned(0, 2); 100];
+    pages.extend(vec![Page::file(); 8]);
+    let mut script = Script::default();
+    script.list(&pages);
+    let control = ScanControl::new(EVERYTHING).with_parking(ParkLongterm);
+    let mut first = LruScan::new(8);
+    assert_eq!(first.run(&mut script, &control), Progress::Reached);
+    assert_eq!((first.stats().parked, script.pages_parked()), (100, 100));
+    assert_eq!(reclaimable_pages(&script), 0);
+    let takes = script.takes;
+    let mut second = LruScan::new(8);
+    assert_eq!(second.run(&mut script, &control), Progress::Exhausted);
+    assert_eq!((script.takes, second.stats().scanned), (takes, 0));
+}
+
+/// At every take, others take pages off the list, too; or it has more or fewer than it says.
+#[test]
+fn lists_that_change_or_lie() {
+    let held = Answers {
+        removed: pinfold::Hook::Refused,
+        ..Answers::default()
+    };
+    for answers in [Answers::default(), held] {
+        for stolen in [0, 1, 7] {
+            for lie in [-1000, -3, 0, 3, 1000] {
+                let mut pages = vec![Page::file(); 50];
+                pages.extend(vec![active(Page::file()); 80]);
+                pages.extend(vec![Page::file().pinned(1, 0); 20]);
+                let mut script = Script::with(Answers {
+                    stolen,
+                    lie,
+                    ..answers
+                });
+                script.list(&pages);
+                let mut scan = LruScan::new(u64::MAX);
+                let control = ScanControl::new(EVERYTHING);
+                assert_eq!(scan.run(&mut script, &control), Progress::Exhausted);
+                assert!(scan.stats().is_conserved());
+                assert_eq!(script.freed.len() as u64, scan.reclaimed());
+                // Each of 17 plans at most what the list said it had.
+                assert!(script.takes <= 17 * 4 * (150 + 1000), "{}", script.takes);
+                if lie >= 0 && stolen == 0 && answers.removed == pinfold::Hook::Done {
+                    assert!(scan.reclaimed() >= 50, "{:?}", scan.stats());
+                }
+            }
+        }
+    }
+}
+
+/// Pages that claim to be of no size are still counted down.
+#[test]
+fn pages_of_no_size() {
+    let pages = vec![Page::file().pinned(1, 0); 10];
+    for page in &pages {
+        page.size.set(0);
+    }
+    let mut script = Script::with(Answers {
+        lie: 10,
+        ..Answers::default()
+    });
+    script.list(&pages);
+    let mut scan = LruScan::new(1);
+    assert_eq!(
+        scan.run(&mut script, &ScanControl::new(EVERYTHING)),
+        Progress::Exhausted
+    );
+    assert!(script.takes < 13 * 40);
+}
+
+#[test]
+fn others_count_and_are_asked_at_each_priority() {
+    let mut script = Script::with(Answers {
+        others: 3,
+        ..Answers::default()
+    });
+    let mut scan = LruScan::new(10);
+    let control = ScanControl::new(EVERYTHING);
+    assert_eq!(scan.run(&mut script, &control), Progress::Reached);
+    assert_eq!(
+        (scan.reclaimed(), script.asked_others),
+        (12, vec![12, 11, 10, 9])
+    );
+    let mut script = Script::default();
+    let mut scan = LruScan::new(1);
+    assert_eq!(scan.run(&mut script, &control), Progress::Exhausted);
+    assert_eq!(script.asked_others, (0..=12).rev().collect::<Vec<u8>>());
+    // The target is met with the last of them.
+    let mut script = Script::with(Answers {
+        others: 1,
+        ..Answers::default()
+    });
+    let mut scan = LruScan::new(13);
+    assert_eq!(scan.run(&mut script, &control), Progress::Reached);
+}
+
+/// While file pages are few, only anonymous ones are scanned; at priority 0, both.
+#[test]
+fn few_file_pages() {
+    let mut pages = vec![Page::anon(); 256];
+    pages.extend(vec![Page::file(); 16]);
+    let tiny = Watermark { free: 4, high: 20 };
+    for (watermark, files_first) in [(tiny, false), (Watermark { free: 5, high: 20 }, true)] {
+        let mut script = Script::with(Answers {
+            watermark,
+            ..Answers::default()
+        });
+        script.list(&pages);
+        for page in &pages {
+            page.maps.set(1);
+            page.flags
+                .set(page.flags.get().difference(PageFlags::SWAP_CACHE));
+        }
+        let mut scan = LruScan::new(60);
+        assert_eq!(
+            scan.run(&mut script, &ScanControl::new(EVERYTHING)),
+            Progress::Reached
+        );
+        let file = script
+            .freed
+            .iter()
+            .filter(|page| !page.flags.get().contains(PageFlags::ANON));
+        assert_eq!(file.count() > 0, files_first);
+    }
+}
+
+/// The inactive list is refilled only while it is shorter than the active one.
+#[test]
+fn when_pages_are_aged() {
+    for (inactive, active_pages, aged) in [(10, 10, false), (10, 11, true), (0, 3, true)] {
+        let mut pages = vec![Page::file(); inactive];
+        pages.extend(vec![active(Page::file()); active_pages]);
+        let mut script = Script::with(Answers {
+            removed: pinfold::Hook::Refused,
+            ..Answers::default()
+        });
+        script.list(&pages);
+        let mut scan = LruScan::new(1);
+        let _ = scan.run(&mut script, &ScanControl::new(EVERYTHING));
+        assert_eq!(
+            scan.stats().refilled > 0,
+            aged,
+            "{inactive} and {active_pages}"
+        );
+    }
+}

@@ -1,0 +1,348 @@
+//! An embedder without contents or counters: pages that answer as they are told, and a record of
+//! every call.
+
+use core::cell::Cell;
+use pinfold::pin::{PinCount, Pins};
+use pinfold::reclaim::{
+    Lists, Lru, PageOp, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
+};
+use pinfold::{
+    Failure, FlushDebt, Hook, Outcome, PageFlags, PageLike, PinPolicy, UnmapFlags, UnmapRequest,
+    Unmapped,
+};
+use std::collections::VecDeque;
+
+/// A page.
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    pub(crate) flags: Cell<PageFlags>,
+    pub(crate) maps: Cell<u32>,
+    pub(crate) refs: Cell<i32>,
+    pub(crate) size: Cell<u32>,
+    pub(crate) pins: Cell<PinCount>,
+    pub(crate) locked: Cell<bool>,
+}
+
+impl Page {
+    pub(crate) fn new(flags: PageFlags) -> Self {
+        Self {
+            flags: Cell::new(flags),
+            maps: Cell::new(1),
+            refs: Cell::new(2),
+            size: Cell::new(1),
+            pins: Cell::new(PinCount {
+                total: 0,
+                longterm: Some(0),
+            }),
+            locked: Cell::new(false),
+        }
+    }
+
+    /// A clean file page.
+    pub(crate) fn file() -> Self {
+        Self::new(PageFlags::PAGE_CACHE)
+    }
+
+    pub(crate) fn anon() -> Self {
+        Self::new(PageFlags::ANON | PageFlags::SWAP_BACKED)
+    }
+
+    pub(crate) fn pinned(self, short: u32, longterm: u32) -> Self {
+        self.pins.set(PinCount {
+            total: short + longterm,
+            longterm: Some(longterm),
+        });
+        self
+    }
+
+    pub(crate) fn huge(self, size: u32) -> Self {
+        self.size.set(size);
+        self.flags.set(self.flags.get() | PageFlags::THP);
+        self
+    }
+}
+
+impl PageLike for Page {
+    fn flags(&self) -> PageFlags {
+        self.flags.get()
+    }
+    fn ref_count(&self) -> i32 {
+        self.refs.get()
+    }
+    fn map_count(&self) -> u32 {
+        self.maps.get()
+    }
+    fn base_pages(&self) -> u32 {
+        self.size.get()
+    }
+    fn exact_pins(&self) -> Option<PinCount> {
+        Some(self.pins.get())
+    }
+}
+
+/// How the embedder answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answers {
+    pub(crate) referenced: Referenced,
+    pub(crate) unmapped: Outcome,
+    pub(crate) removed: Hook,
+    /// The first attempt to add a page to swap, and the second.
+    pub(crate) swap: [Hook; 2],
+    pub(crate) split: Hook,
+    pub(crate) can_split: bool,
+    pub(crate) pmd_mapped: bool,
+    pub(crate) written: PageOut,
+    pub(crate) buffers: Hook,
+    pub(crate) last: bool,
+    pub(crate) parks: bool,
+    pub(crate) fails: Option<PageOp>,
+    /// Pages are taken off a list and freed behind the scan's back, as many at each `take`.
+    pub(crate) stolen: usize,
+    /// What `pages` answers: this much more or less than there is.
+    pub(crate) lie: i64,
+    pub(crate) watermark: Watermark,
+    /// What other shrinkers bring at each priority.
+    pub(crate) others: u64,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self {
+            referenced: Referenced::default(),
+            unmapped: Outcome::Unmapped,
+            removed: Hook::Done,
+            swap: [Hook::Done; 2],
+            split: Hook::Done,
+            can_split: true,
+            pmd_mapped: false,
+            written: PageOut::Success,
+            buffers: Hook::Done,
+            last: true,
+            parks: true,
+            fails: None,
+            stolen: 0,
+            lie: 0,
+            watermark: Watermark { free: 1, high: 0 },
+            others: 0,
+        }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Script<'p> {
+    pub(crate) answers: Answers,
+    pub(crate) calls: Vec<PageOp>,
+    pub(crate) lists: [VecDeque<&'p Page>; 4],
+    pub(crate) parked: VecDeque<(&'p Page, Pins)>,
+    pub(crate) freed: Vec<&'p Page>,
+    pub(crate) unmap_flags: UnmapFlags,
+    pub(crate) takes: u64,
+    pub(crate) failures: u64,
+    pub(crate) asked_others: Vec<u8>,
+}
+
+impl<'p> Script<'p> {
+    pub(crate) fn with(answers: Answers) -> Self {
+        Self {
+            answers,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn list(&mut self, pages: &'p [Page]) {
+        for page in pages {
+            self.lists[Lru::of(page.flags()) as usize].push_back(page);
+        }
+    }
+
+    pub(crate) fn called(&self, op: PageOp) -> usize {
+        self.calls.iter().filter(|&&call| call == op).count()
+    }
+
+    fn call(&mut self, op: PageOp) -> Result<(), PageOp> {
+        self.calls.push(op);
+        if self.answers.fails == Some(op) {
+            return Err(op);
+        }
+        Ok(())
+    }
+}
+
+impl<'p> PageOps for Script<'p> {
+    type Page = &'p Page;
+    type Error = PageOp;
+
+    fn update(&mut self, page: &&'p Page, set: PageFlags, clear: PageFlags) -> Result<(), PageOp> {
+        self.call(PageOp::Update)?;
+        page.flags.set((page.flags.get() | set).difference(clear));
+        Ok(())
+    }
+
+    fn referenced(&mut self, _: &&'p Page) -> Result<Referenced, PageOp> {
+        self.call(PageOp::Referenced)?;
+        Ok(self.answers.referenced)
+    }
+
+    fn unmap<L: PinPolicy>(
+        &mut self,
+        page: &&'p Page,
+        request: &UnmapRequest<L>,
+    ) -> Result<Unmapped, Failure<PageOp>> {
+        self.call(PageOp::Unmap).map_err(|source| Failure {
+            error: pinfold::unmap::UnmapError::Callback {
+                callback: pinfold::unmap::Callback::NextVma,
+                address: 0,
+                source,
+            },
+            taken: 0,
+            flush: FlushDebt::none(),
+            owed: pinfold::unmap::Owed::default(),
+        })?;
+        self.unmap_flags = request.flags();
+        if self.answers.unmapped == Outcome::Unmapped {
+            page.maps.set(0);
+        }
+        Ok(Unmapped {
+            outcome: self.answers.unmapped,
+            vmas: 1,
+            taken: 1,
+            flush: FlushDebt::none(),
+        })
+    }
+
+    fn remove(&mut self, _: &&'p Page, _: Removal) -> Result<Hook, PageOp> {
+        self.call(PageOp::Remove)?;
+        Ok(self.answers.removed)
+    }
+
+    fn try_lock(&mut self, page: &&'p Page) -> Result<Hook, PageOp> {
+        self.call(PageOp::TryLock)?;
+        assert!(!page.locked.replace(true), "locked twice");
+        Ok(Hook::Done)
+    }
+
+    fn unlock(&mut self, page: &&'p Page) -> Result<(), PageOp> {
+        self.call(PageOp::Unlock)?;
+        assert!(page.locked.replace(false), "not locked");
+        Ok(())
+    }
+
+    fn wait_for_writeback(&mut self, _: &&'p Page) -> Result<(), PageOp> {
+        // It never ends.
+        self.call(PageOp::WaitForWriteback)
+    }
+
+    fn add_to_swap(&mut self, page: &&'p Page) -> Result<Hook, PageOp> {
+        let before = self.called(PageOp::AddToSwap);
+        self.call(PageOp::AddToSwap)?;
+        let answer = self.answers.swap[before.min(1)];
+        if answer == Hook::Done {
+            let cached = PageFlags::SWAP_CACHE | PageFlags::DIRTY;
+            page.flags.set(page.flags.get() | cached);
+        }
+        Ok(answer)
+    }
+
+    fn free_swap(&mut self, _: &&'p Page) -> Result<(), PageOp> {
+        self.call(PageOp::FreeSwap)
+    }
+
+    fn is_swap_full(&mut self, _: &&'p Page) -> bool {
+        true
+    }
+
+    fn can_split(&mut self, _: &&'p Page) -> bool {
+        self.answers.can_split
+    }
+
+    fn is_pmd_mapped(&mut self, _: &&'p Page) -> bool {
+        self.answers.pmd_mapped
+    }
+
+    fn split(&mut self, page: &&'p Page) -> Result<Hook, PageOp> {
+        self.call(PageOp::Split)?;
+        if self.answers.split == Hook::Done {
+            page.flags.set(page.flags.get().difference(PageFlags::THP));
+            page.size.set(1);
+        }
+        Ok(self.answers.split)
+    }
+
+    fn write_out(&mut self, page: &&'p Page) -> Result<PageOut, PageOp> {
+        self.call(PageOp::WriteOut)?;
+        if self.answers.written == PageOut::Success {
+            page.flags
+                .set(page.flags.get().difference(PageFlags::DIRTY));
+            page.locked.set(false);
+        }
+        Ok(self.answers.written)
+    }
+
+    fn release_buffers(&mut self, page: &&'p Page) -> Result<Hook, PageOp> {
+        self.call(PageOp::ReleaseBuffers)?;
+        page.flags
+            .set(page.flags.get().difference(PageFlags::PRIVATE));
+        Ok(self.answers.buffers)
+    }
+
+    fn put_last(&mut self, page: &&'p Page) -> Result<bool, PageOp> {
+        self.call(PageOp::PutLast)?;
+        assert!(!page.locked.get(), "dropped with its lock");
+        Ok(self.answers.last)
+    }
+}
+
+impl<'p> Lists for Script<'p> {
+    fn take(&mut self, list: Lru) -> Option<&'p Page> {
+        self.takes += 1;
+        for _ in 0..self.answers.stolen {
+            self.lists[list as usize].pop_front();
+        }
+        self.lists[list as usize].pop_front()
+    }
+
+    fn put(&mut self, list: Lru, page: &'p Page) {
+        self.lists[list as usize].push_back(page);
+    }
+
+    fn pages(&self, list: Lru) -> u64 {
+        let pages = self.lists[list as usize].iter();
+        let there: u64 = pages.map(|page| u64::from(page.size.get())).sum();
+        there.saturating_add_signed(self.answers.lie)
+    }
+
+    fn free(&mut self, page: &'p Page, _: Release) {
+        self.freed.push(page);
+    }
+
+    fn failed(&mut self, page: Option<&&'p Page>, error: ShrinkError<PageOp>) {
+        self.failures += 1;
+        if error.is_locked() {
+            assert!(page.unwrap().locked.replace(false), "it is not locked");
+        }
+    }
+
+    fn park(&mut self, page: &'p Page, pins: Pins) -> Result<(), &'p Page> {
+        if !self.answers.parks {
+            return Err(page);
+        }
+        self.parked.push_back((page, pins));
+        Ok(())
+    }
+
+    fn pages_parked(&self) -> u64 {
+        self.parked
+            .iter()
+            .map(|(page, _)| u64::from(page.size.get()))
+            .sum()
+    }
+
+    fn watermark(&self) -> Watermark {
+        self.answers.watermark
+    }
+
+    fn shrink_others(&mut self, priority: u8) -> u64 {
+        self.asked_others.push(priority);
+        self.answers.others
+    }
+}
