@@ -151,7 +151,11 @@ impl std::str::FromStr for Amount {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?}; expected a number of pages up to 4294967294, or a percentage such as 60%");
+        let wrong = || {
+            format!(
+                "{text:?}; expected a number of pages up to 4294967294, or a percentage such as 60%"
+            )
+        };
         if let Some(percent) = text.strip_suffix('%') {
             let percent: f64 = percent.parse().map_err(|_| wrong())?;
             if percent.is_finite() && (0.0..=1_000_000.0).contains(&percent) {

@@ -10,7 +10,11 @@ use std::io::{BufWriter, Write};
 /// model here looks ahead.
 pub fn generate(args: &GenerateArgs) -> Result<(), Error> {
     let bad = |found: String| {
-        Error::config("generate", found, "at least one object and a skew of 0 or more")
+        Error::config(
+            "generate",
+            found,
+            "at least one object and a skew of 0 or more",
+        )
     };
     let zipf = rand_distr::Zipf::new(args.objects as f64, args.skew)
         .map_err(|error| bad(error.to_string()))?;

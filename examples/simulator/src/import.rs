@@ -11,9 +11,6 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
-/// How many accesses of the original one unit of the column `time` is.
-const TIME_UNIT: u64 = 4096;
-
 /// Whether a page is named by an executable's text, written to at some time, or neither.
 #[derive(Debug, Clone, Copy, Default)]
 struct Nature {
@@ -114,7 +111,7 @@ pub fn import(
         let file = nature.executed || !nature.written;
         writer
             .write_record([
-                (request.time / TIME_UNIT).to_string().as_str(),
+                request.time.to_string().as_str(),
                 request.object.to_string().as_str(),
                 "4096",
                 op,

@@ -121,8 +121,16 @@ impl Index {
             }
             // It may move into the hole unless its home lies between the hole and itself.
             let home = self.home((slot >> 32) as u32);
-            let from_home = if at >= home { at - home } else { at + len - home };
-            let from_hole = if at >= hole { at - hole } else { at + len - hole };
+            let from_home = if at >= home {
+                at - home
+            } else {
+                at + len - home
+            };
+            let from_hole = if at >= hole {
+                at - hole
+            } else {
+                at + len - hole
+            };
             if from_home >= from_hole {
                 self.slots[hole] = slot;
                 hole = at;

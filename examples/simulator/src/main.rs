@@ -12,6 +12,7 @@ mod policy;
 mod replay;
 mod report;
 mod run;
+mod scenario;
 mod summary;
 mod trace;
 mod workload;

@@ -1,8 +1,9 @@
 //! The policies that are compared, each with what happens to pinned pages.
 
 use crate::error::Error;
-use crate::machine::{Failures, Frame, Machine, Outcome, Plan, SCAN};
+use crate::machine::{Failures, Frame, Machine, Outcome, Plan, SCAN, Stage};
 use crate::trace::Request;
+use pinfold::pin::Refined;
 use pinfold::reclaim::{
     ParkEagerly, ParkLazily, ParkLongterm, ParkPolicy, Rotate, ScanControl, ScanFlags,
 };
@@ -88,6 +89,20 @@ impl Policy {
         frames: &'a [Frame],
         plan: &Plan,
     ) -> Result<Box<dyn Replay + 'a>, Error> {
+        self.build(frames, plan, &Replays)
+    }
+
+    /// A machine under this policy, for a scenario.
+    pub fn stage<'a>(self, frames: &'a [Frame], plan: &Plan) -> Result<Box<dyn Stage + 'a>, Error> {
+        self.build(frames, plan, &Stages)
+    }
+
+    fn build<'a, B: Boxes<'a>>(
+        self,
+        frames: &'a [Frame],
+        plan: &Plan,
+        boxes: &B,
+    ) -> Result<B::Out, Error> {
         let plan = Plan {
             failures: if self.is_old() {
                 Failures::Linux
@@ -97,47 +112,65 @@ impl Policy {
             ..plan.clone()
         };
         let scan = ScanControl::new(SCAN);
-        match self {
-            Self::Ignore => boxed(
-                frames,
-                &plan,
-                scan.with_policy(IgnorePins).with_parking(Rotate),
-            ),
+        let skip = scan.with_policy(SkipOpportunistic::<Refined>::new());
+        let only_long = scan.with_policy(SkipLongterm::<Refined>::new());
+        Ok(match self {
+            Self::Ignore => {
+                let old = scan.with_policy(IgnorePins).with_parking(Rotate);
+                boxes.boxed(Machine::new(frames, &plan, old)?)
+            }
             Self::Patch => {
                 let scan = ScanControl::new(SCAN | ScanFlags::NO_PIN_HINT);
-                boxed(
-                    frames,
-                    &plan,
-                    scan.with_policy(SkipPinned).with_parking(Rotate),
-                )
+                let old = scan.with_policy(SkipPinned).with_parking(Rotate);
+                boxes.boxed(Machine::new(frames, &plan, old)?)
             }
-            Self::Rotate => boxed(frames, &plan, skip(scan).with_parking(Rotate)),
-            Self::Lazy => boxed(frames, &plan, skip(scan).with_parking(ParkLazily)),
-            Self::Eager => boxed(frames, &plan, skip(scan).with_parking(ParkEagerly)),
-            Self::Longterm => boxed(
+            Self::Rotate => boxes.boxed(Machine::new(frames, &plan, skip.with_parking(Rotate))?),
+            Self::Lazy => boxes.boxed(Machine::new(frames, &plan, skip.with_parking(ParkLazily))?),
+            Self::Eager => {
+                boxes.boxed(Machine::new(frames, &plan, skip.with_parking(ParkEagerly))?)
+            }
+            Self::Longterm => boxes.boxed(Machine::new(
                 frames,
                 &plan,
-                scan.with_policy(SkipLongterm::<pinfold::pin::Refined>::new())
-                    .with_parking(ParkLongterm),
-            ),
-        }
+                only_long.with_parking(ParkLongterm),
+            )?),
+        })
     }
 }
 
-fn skip<K>(scan: ScanControl<SkipOpportunistic, K>) -> ScanControl<SkipOpportunistic, K> {
-    scan
+/// What a machine, whose type names its policy, is boxed as.
+trait Boxes<'a> {
+    type Out;
+    fn boxed<L, K>(&self, machine: Machine<'a, L, K>) -> Self::Out
+    where
+        L: PinPolicy + Copy + 'a,
+        K: ParkPolicy + Copy + 'a;
 }
 
-fn boxed<'a, L, K>(
-    frames: &'a [Frame],
-    plan: &Plan,
-    control: ScanControl<L, K>,
-) -> Result<Box<dyn Replay + 'a>, Error>
-where
-    L: PinPolicy + Copy + 'a,
-    K: ParkPolicy + Copy + 'a,
-{
-    Ok(Box::new(Machine::new(frames, plan, control)?))
+struct Replays;
+
+impl<'a> Boxes<'a> for Replays {
+    type Out = Box<dyn Replay + 'a>;
+    fn boxed<L, K>(&self, machine: Machine<'a, L, K>) -> Self::Out
+    where
+        L: PinPolicy + Copy + 'a,
+        K: ParkPolicy + Copy + 'a,
+    {
+        Box::new(machine)
+    }
+}
+
+struct Stages;
+
+impl<'a> Boxes<'a> for Stages {
+    type Out = Box<dyn Stage + 'a>;
+    fn boxed<L, K>(&self, machine: Machine<'a, L, K>) -> Self::Out
+    where
+        L: PinPolicy + Copy + 'a,
+        K: ParkPolicy + Copy + 'a,
+    {
+        Box::new(machine)
+    }
 }
 
 /// A machine, whatever its policy.

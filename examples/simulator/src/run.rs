@@ -1,6 +1,6 @@
 //! What each command does.
 
-use crate::cli::{Amount, Cli, Command, ImportArgs, RunArgs, assignments};
+use crate::cli::{Amount, Cli, Command, ImportArgs, RunArgs, ScenarioArgs, assignments};
 use crate::costs::{self, Costs};
 use crate::error::Error;
 use crate::machine::{Failures, Marks, Plan};
@@ -8,6 +8,7 @@ use crate::model::Model;
 use crate::policy::Policy;
 use crate::replay::{read_all, replay};
 use crate::report::{self, Report};
+use crate::scenario;
 use crate::summary;
 use crate::trace::{self, Input, Trace};
 use crate::workload::{self, Workload};
@@ -26,7 +27,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
             Some(model) => cache_model(&cli.run, model),
             None => compare(&cli.run),
         },
-        Some(Command::Scenario(_)) => Ok(()),
+        Some(Command::Scenario(args)) => tell(args),
         Some(Command::Import(args)) => import(args),
         Some(Command::Generate(args)) => crate::generate::generate(args),
     }
@@ -78,7 +79,9 @@ fn compare(args: &RunArgs) -> Result<(), Error> {
     let timing = Timing::begin();
     let limit = args.limit.unwrap_or(u64::MAX);
     let bar = opened.bar.clone();
-    let runs = replay(&mut *opened.trace, &policies, &seeds, &plan, limit, || bar.tick())?;
+    let runs = replay(&mut *opened.trace, &policies, &seeds, &plan, limit, || {
+        bar.tick()
+    })?;
     let timed = timing.of(runs.iter().map(|run| run.outcome.requests).sum());
     opened.bar.finish_and_clear();
     let rows = summary::rows(&runs);
@@ -158,6 +161,17 @@ fn cache_model(args: &RunArgs, model: Model) -> Result<(), Error> {
     Ok(())
 }
 
+/// The four failures.
+fn tell(args: &ScenarioArgs) -> Result<(), Error> {
+    let told = scenario::play(&args.which)?;
+    if !args.json {
+        return print(&scenario::text(&told));
+    }
+    let json =
+        serde_json::to_string_pretty(&told).map_err(|error| Error::Machine(error.to_string()))?;
+    print(&(json + "\n"))
+}
+
 fn import(args: &ImportArgs) -> Result<(), Error> {
     let mut trace = trace::open(&args.trace, args.format, Arc::default())?;
     let limit = args.limit.unwrap_or(u64::MAX);
@@ -185,9 +199,9 @@ fn load_costs(file: Option<&Path>, set: &[(String, toml::Value)]) -> Result<Cost
             std::fs::read_to_string(path).map_err(Error::io(path))?,
         ),
     };
-    let mut table = text.parse::<toml::Table>().map_err(|error| {
-        Error::config(&name, error.message().trim(), "a cost table in TOML")
-    })?;
+    let mut table = text
+        .parse::<toml::Table>()
+        .map_err(|error| Error::config(&name, error.message().trim(), "a cost table in TOML"))?;
     for (key, value) in set {
         if let Some(entry) = key.strip_prefix("costs.") {
             table.insert(entry.to_owned(), value.clone());
@@ -203,12 +217,18 @@ fn load_workloads(names: &[String], set: &[(String, toml::Value)]) -> Result<Vec
         let known = match prefix {
             None | Some("costs") => true,
             Some(prefix) => names.iter().any(|name| {
-                Path::new(name).file_stem().is_some_and(|stem| stem == prefix)
+                Path::new(name)
+                    .file_stem()
+                    .is_some_and(|stem| stem == prefix)
             }),
         };
         if !known {
             let found = format!("no workload of this name is in the run: {key}");
-            return Err(Error::config("--set", found, "ENTRY, WORKLOAD.ENTRY or costs.ENTRY"));
+            return Err(Error::config(
+                "--set",
+                found,
+                "ENTRY, WORKLOAD.ENTRY or costs.ENTRY",
+            ));
         }
     }
     if names.len() > 8 {
@@ -260,7 +280,10 @@ fn frames(args: &RunArgs) -> Result<u32, Error> {
     if frames == 0 {
         return Err(Error::config(
             &opened.name,
-            format!("a footprint of {} pages, {percent} % of which is less than one page", objects.len()),
+            format!(
+                "a footprint of {} pages, {percent} % of which is less than one page",
+                objects.len()
+            ),
             "a larger footprint, or --frames N",
         ));
     }
@@ -304,7 +327,8 @@ impl Bar {
             ProgressBar::hidden()
         } else if let Some(length) = length {
             let style = ProgressStyle::with_template("{msg} {bar:40} {percent}% {eta}");
-            ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+            ProgressBar::new(length)
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         } else {
             ProgressBar::new_spinner()
         };

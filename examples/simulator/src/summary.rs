@@ -98,86 +98,204 @@ const END: &str = "giving up";
 
 /// All measures, in the order of the report.
 pub const MEASURES: &[Measure] = &[
-    measure(STALLS, "stalls", "stalls", Unit::Count, |o| o.stalls.len() as f64),
-    measure(STALLS, "stall_p50", "p50", Unit::ModelUnits, |o| quantile(o, 0.5)),
-    measure(STALLS, "stall_p90", "p90", Unit::ModelUnits, |o| quantile(o, 0.9)),
-    measure(STALLS, "stall_p95", "p95", Unit::ModelUnits, |o| quantile(o, 0.95)),
-    measure(STALLS, "stall_p99", "p99", Unit::ModelUnits, |o| quantile(o, 0.99)),
-    measure(STALLS, "stall_max", "max", Unit::ModelUnits, |o| o.stalls.max() as f64),
-    measure(STALLS, "stalled", "all stalls together", Unit::ModelUnits, |o| o.stalled as f64),
-    measure(STALLS, "clock", "time of the whole run", Unit::ModelUnits, |o| o.clock as f64),
-    detail(measure(STALLS, "background", "background reclaimer at work", Unit::ModelUnits, |o| {
-        o.background_spent as f64
-    })),
-    measure(SCANS, "scanned", "pages scanned", Unit::Count, |o| scans(o).scanned as f64),
-    measure(SCANS, "reclaimed", "reclaimed", Unit::Count, |o| scans(o).reclaimed() as f64),
-    measure(SCANS, "efficiency", "efficiency, reclaimed / scanned", Unit::Percent, |o| {
-        percent(scans(o).reclaimed(), scans(o).scanned)
+    measure(STALLS, "stalls", "stalls", Unit::Count, |o| {
+        o.stalls.len() as f64
     }),
-    measure(SCANS, "direct_share", "share of direct scans", Unit::Percent, |o| {
-        percent(o.direct.scanned, scans(o).scanned)
+    measure(STALLS, "stall_p50", "p50", Unit::ModelUnits, |o| {
+        quantile(o, 0.5)
     }),
-    detail(measure(SCANS, "refilled", "looked at on active lists", Unit::Count, |o| {
-        scans(o).refilled as f64
-    })),
-    measure(KEPT, "kept_pinned", "pinned, kept on the list", Unit::Count, |o| {
-        kept(o, KeepReason::Pinned(Pins::None))
+    measure(STALLS, "stall_p90", "p90", Unit::ModelUnits, |o| {
+        quantile(o, 0.9)
     }),
+    measure(STALLS, "stall_p95", "p95", Unit::ModelUnits, |o| {
+        quantile(o, 0.95)
+    }),
+    measure(STALLS, "stall_p99", "p99", Unit::ModelUnits, |o| {
+        quantile(o, 0.99)
+    }),
+    measure(STALLS, "stall_max", "max", Unit::ModelUnits, |o| {
+        o.stalls.max() as f64
+    }),
+    measure(
+        STALLS,
+        "stalled",
+        "all stalls together",
+        Unit::ModelUnits,
+        |o| o.stalled as f64,
+    ),
+    measure(
+        STALLS,
+        "clock",
+        "time of the whole run",
+        Unit::ModelUnits,
+        |o| o.clock as f64,
+    ),
+    detail(measure(
+        STALLS,
+        "background",
+        "background reclaimer at work",
+        Unit::ModelUnits,
+        |o| o.background_spent as f64,
+    )),
+    measure(SCANS, "scanned", "pages scanned", Unit::Count, |o| {
+        scans(o).scanned as f64
+    }),
+    measure(SCANS, "reclaimed", "reclaimed", Unit::Count, |o| {
+        scans(o).reclaimed() as f64
+    }),
+    measure(
+        SCANS,
+        "efficiency",
+        "efficiency, reclaimed / scanned",
+        Unit::Percent,
+        |o| percent(scans(o).reclaimed(), scans(o).scanned),
+    ),
+    measure(
+        SCANS,
+        "direct_share",
+        "share of direct scans",
+        Unit::Percent,
+        |o| percent(o.direct.scanned, scans(o).scanned),
+    ),
+    detail(measure(
+        SCANS,
+        "refilled",
+        "looked at on active lists",
+        Unit::Count,
+        |o| scans(o).refilled as f64,
+    )),
+    measure(
+        KEPT,
+        "kept_pinned",
+        "pinned, kept on the list",
+        Unit::Count,
+        |o| kept(o, KeepReason::Pinned(Pins::None)),
+    ),
     measure(KEPT, "parked", "pinned, parked", Unit::Count, |o| {
         (scans(o).parked + scans(o).active_parked) as f64
     }),
-    measure(KEPT, "still_mapped", "could not be unmapped", Unit::Count, |o| {
-        activated(o, ActivateReason::StillMapped)
-    }),
-    measure(KEPT, "held", "held by somebody, at the end", Unit::Count, |o| {
-        kept(o, KeepReason::Held) + kept(o, KeepReason::NotWritten)
-    }),
+    measure(
+        KEPT,
+        "still_mapped",
+        "could not be unmapped",
+        Unit::Count,
+        |o| activated(o, ActivateReason::StillMapped),
+    ),
+    measure(
+        KEPT,
+        "held",
+        "held by somebody, at the end",
+        Unit::Count,
+        |o| kept(o, KeepReason::Held) + kept(o, KeepReason::NotWritten),
+    ),
     measure(KEPT, "referenced", "in use", Unit::Count, |o| {
         kept(o, KeepReason::Referenced) + activated(o, ActivateReason::Referenced)
     }),
     detail(measure(KEPT, "dirty", "dirty", Unit::Count, |o| {
         kept(o, KeepReason::Dirty) + activated(o, ActivateReason::Dirty)
     })),
-    detail(measure(KEPT, "no_swap", "no room in swap", Unit::Count, |o| {
-        activated(o, ActivateReason::NoSwap)
-    })),
-    measure(FAULTS, "major", "major", Unit::Count, |o| o.counts.major_faults as f64),
-    measure(FAULTS, "minor", "minor", Unit::Count, |o| o.counts.minor_faults as f64),
-    measure(FAULTS, "refaults", "refaults", Unit::Count, |o| o.counts.refaults as f64),
-    measure(DEVICES, "swap_writes", "pages written to swap", Unit::Count, |o| {
-        o.counts.swap_writes as f64
+    detail(measure(
+        KEPT,
+        "no_swap",
+        "no room in swap",
+        Unit::Count,
+        |o| activated(o, ActivateReason::NoSwap),
+    )),
+    measure(FAULTS, "major", "major", Unit::Count, |o| {
+        o.counts.major_faults as f64
     }),
-    detail(measure(DEVICES, "file_writes", "pages written to files", Unit::Count, |o| {
-        o.counts.file_writes as f64
-    })),
+    measure(FAULTS, "minor", "minor", Unit::Count, |o| {
+        o.counts.minor_faults as f64
+    }),
+    measure(FAULTS, "refaults", "refaults", Unit::Count, |o| {
+        o.counts.refaults as f64
+    }),
+    measure(
+        DEVICES,
+        "swap_writes",
+        "pages written to swap",
+        Unit::Count,
+        |o| o.counts.swap_writes as f64,
+    ),
+    detail(measure(
+        DEVICES,
+        "file_writes",
+        "pages written to files",
+        Unit::Count,
+        |o| o.counts.file_writes as f64,
+    )),
     measure(DEVICES, "notifier", "notifier calls", Unit::Count, |o| {
         o.counts.notifier_calls as f64
     }),
-    measure(DEVICES, "revocations", "devices stopped by an unmap", Unit::Count, |o| {
-        o.counts.revocations as f64
+    measure(
+        DEVICES,
+        "revocations",
+        "devices stopped by an unmap",
+        Unit::Count,
+        |o| o.counts.revocations as f64,
+    ),
+    measure(
+        DEVICES,
+        "device_stops",
+        "devices stopped by their shrinker",
+        Unit::Count,
+        |o| o.counts.device_stops as f64,
+    ),
+    detail(measure(
+        DEVICES,
+        "tlb_flushes",
+        "TLB flushes",
+        Unit::Count,
+        |o| o.counts.tlb_flushes as f64,
+    )),
+    measure(PINS, "pinned_pages", "pages pinned", Unit::Count, |o| {
+        o.pins.pages as f64
     }),
-    measure(DEVICES, "device_stops", "devices stopped by their shrinker", Unit::Count, |o| {
-        o.counts.device_stops as f64
+    measure(
+        PINS,
+        "pin_list_ops",
+        "list operations to pin and unpin",
+        Unit::Count,
+        |o| (o.pins.pin_list_ops + o.pins.unpin_list_ops) as f64,
+    ),
+    detail(measure(
+        PINS,
+        "pin_path_ops",
+        "of these, to pin",
+        Unit::Count,
+        |o| o.pins.pin_list_ops as f64,
+    )),
+    detail(measure(
+        PINS,
+        "revoked",
+        "pages given back by a shrinker",
+        Unit::Count,
+        |o| o.pins.revoked_pages as f64,
+    )),
+    detail(measure(
+        PINS,
+        "refused",
+        "objects refused",
+        Unit::Count,
+        |o| o.pins.refused as f64,
+    )),
+    detail(measure(
+        PINS,
+        "list_ops",
+        "list operations, all",
+        Unit::Count,
+        |o| o.list_operations as f64,
+    )),
+    measure(END, "futile", "futility verdicts", Unit::Count, |o| {
+        o.futile as f64
     }),
-    detail(measure(DEVICES, "tlb_flushes", "TLB flushes", Unit::Count, |o| {
-        o.counts.tlb_flushes as f64
-    })),
-    measure(PINS, "pinned_pages", "pages pinned", Unit::Count, |o| o.pins.pages as f64),
-    measure(PINS, "pin_list_ops", "list operations to pin and unpin", Unit::Count, |o| {
-        (o.pins.pin_list_ops + o.pins.unpin_list_ops) as f64
-    }),
-    detail(measure(PINS, "pin_path_ops", "of these, to pin", Unit::Count, |o| {
-        o.pins.pin_list_ops as f64
-    })),
-    detail(measure(PINS, "revoked", "pages given back by a shrinker", Unit::Count, |o| {
-        o.pins.revoked_pages as f64
-    })),
-    detail(measure(PINS, "refused", "objects refused", Unit::Count, |o| o.pins.refused as f64)),
-    detail(measure(PINS, "list_ops", "list operations, all", Unit::Count, |o| {
-        o.list_operations as f64
-    })),
-    measure(END, "futile", "futility verdicts", Unit::Count, |o| o.futile as f64),
-    measure(END, "oom", "out of memory, something killed", Unit::Count, |o| o.oom as f64),
+    measure(
+        END,
+        "oom",
+        "out of memory, something killed",
+        Unit::Count,
+        |o| o.oom as f64,
+    ),
 ];
 
 /// All measures of one policy.
@@ -252,10 +370,18 @@ pub fn findings(rows: &[Row], seeds: usize) -> Vec<String> {
         said.push("Nothing was pinned, so the policies have nothing to disagree about.".into());
     }
     said.extend(same_as(rows));
-    if let Some(base) = rows.iter().find(|row| row.which == Policy::Ignore) {
-        for row in rows.iter().filter(|row| row.which != Policy::Ignore) {
-            said.push(against(base, row, seeds));
-        }
+    // Each against Linux as it was, and what came after the patch against the patch.
+    let find = |policy| rows.iter().find(move |row| row.which == policy);
+    if let Some(base) = find(Policy::Ignore) {
+        let others = rows.iter().filter(|row| row.which != Policy::Ignore);
+        said.extend(others.map(|row| against(base, row, seeds)));
+    }
+    if let Some(base) = find(Policy::Patch) {
+        let others = rows.iter().filter(|row| !row.which.is_old());
+        said.extend(others.map(|row| against(base, row, seeds)));
+    }
+    if seeds == 1 {
+        said.push("With one seed, small differences may be chance: see --seeds.".into());
     }
     said
 }
@@ -264,7 +390,9 @@ pub fn findings(rows: &[Row], seeds: usize) -> Vec<String> {
 fn same_as(rows: &[Row]) -> Vec<String> {
     let mut said = Vec::new();
     for (index, row) in rows.iter().enumerate() {
-        let twin = rows[..index].iter().find(|other| other.values == row.values);
+        let twin = rows[..index]
+            .iter()
+            .find(|other| other.values == row.values);
         if let Some(twin) = twin {
             said.push(format!(
                 "{} made no difference to {}: every number is the same.",
@@ -288,9 +416,14 @@ fn against(base: &Row, row: &Row, seeds: usize) -> String {
         let (old, new) = (value(base, key), value(row, key));
         let apart = new.max < old.min || new.min > old.max;
         let change = 100.0 * (new.mean - old.mean) / old.mean.max(1.0);
-        if apart && change.abs() >= 1.0 {
-            parts.push(format!("{what} {change:+.0} %"));
+        if !apart || change.abs() < 1.0 {
+            continue;
         }
+        parts.push(if change <= -90.0 && new.mean > 0.0 {
+            format!("{what} 1/{:.0} of it", old.mean / new.mean)
+        } else {
+            format!("{what} {change:+.0} %")
+        });
     }
     if parts.is_empty() {
         let why = if seeds > 1 {
@@ -303,6 +436,11 @@ fn against(base: &Row, row: &Row, seeds: usize) -> String {
             row.policy, base.policy
         )
     } else {
-        format!("{} against {}: {}.", row.policy, base.policy, parts.join(", "))
+        format!(
+            "{} against {}: {}.",
+            row.policy,
+            base.policy,
+            parts.join(", ")
+        )
     }
 }

@@ -124,7 +124,11 @@ impl Workload {
             );
         }
         if self.pinned.is_nan() || self.pinned <= 0.0 {
-            return bad("pinned", self.pinned.to_string(), "a part of the frames above 0");
+            return bad(
+                "pinned",
+                self.pinned.to_string(),
+                "a part of the frames above 0",
+            );
         }
         let [small, large] = self.object_pages;
         if small == 0 || small > large || large > MAX_OBJECT {

@@ -6,7 +6,6 @@
 # README.md beside this file says what the traces are.
 set -euo pipefail
 cd "$(dirname "$0")"
-window=${WINDOW:-48}
 sim=${PINFOLD_SIM:-}
 if [ -z "$sim" ]; then
     cargo build --release -p pinfold-sim
@@ -15,15 +14,20 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# record NAME COMMAND...: what COMMAND does under lackey, as NAME.csv.zst.
+# record NAME WINDOW LIMIT COMMAND...: what COMMAND does under lackey, up to LIMIT accesses, as
+# NAME.csv.zst. It is reduced twice, first to what is beyond the last 48 pages used, so that little
+# is left to hold.
 record() {
-    local name=$1
-    shift
+    local name=$1 window=$2 limit=$3
+    shift 3
     mkfifo "$work/$name.lackey"
-    "$sim" import --format lackey --window "$window" "$work/$name.lackey" --out "$work/$name.csv" &
-    "$@"
+    "$sim" import --format lackey --window 48 --limit "$limit" --out "$work/$name.48.csv" \
+        "$work/$name.lackey" &
+    # When the limit is reached nobody reads on, and the program ends.
+    "$@" || true
     wait $!
-    zstd -q -f --ultra -22 "$work/$name.csv" -o "$name.csv.zst"
+    "$sim" import --window "$window" --out "$work/$name.csv" "$work/$name.48.csv"
+    zstd -q -f -19 "$work/$name.csv" -o "$name.csv.zst"
     ls -l "$name.csv.zst"
 }
 
@@ -68,10 +72,10 @@ PRAGMA mmap_size = 268435456;
 PRAGMA cache_size = -4096;
 CREATE TABLE customer (id INTEGER PRIMARY KEY, name TEXT, town TEXT);
 CREATE TABLE orders (id INTEGER PRIMARY KEY, customer INTEGER, day INTEGER, cents INTEGER, note TEXT);
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 800)
     INSERT INTO customer SELECT i, 'customer ' || i, 'town ' || (i * 7919 % 53) FROM n;
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)
-    INSERT INTO orders SELECT i, i * 7919 % 2000 + 1, i / 37, i * 31337 % 99991,
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+    INSERT INTO orders SELECT i, i * 7919 % 800 + 1, i / 11, i * 31337 % 99991,
         'an order of some length, number ' || i || ', with a remark that takes up room' FROM n;
 CREATE INDEX by_customer ON orders (customer, day);
 SELECT town, count(*), sum(cents) FROM orders JOIN customer ON customer.id = orders.customer
@@ -86,5 +90,9 @@ EOF
 }
 
 for name in ${*:-cc1 sqlite}; do
-    record "$name" "$name"
+    case $name in
+    cc1) record cc1 256 332233544 cc1 ;;
+    sqlite) record sqlite 64 209364423 sqlite ;;
+    *) echo "no such trace: $name" >&2; exit 2 ;;
+    esac
 done

@@ -9,6 +9,7 @@ mod pinners;
 mod pinning;
 mod reclaim;
 mod series;
+mod stage;
 mod table;
 mod walk;
 
@@ -17,6 +18,7 @@ pub use memory::{Counts, Marks};
 pub use pinners::{PinCounts, Pinners};
 pub use reclaim::{Background, Failures, SCAN, Verdict};
 pub use series::{Sample, Series};
+pub use stage::Stage;
 
 use crate::costs::Costs;
 use crate::error::Error;
@@ -96,7 +98,11 @@ pub struct Machine<'a, L, K> {
 const ROUND: u64 = 64;
 
 impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
-    pub fn new(frames: &'a [Frame], plan: &Plan, control: ScanControl<L, K>) -> Result<Self, Error> {
+    pub fn new(
+        frames: &'a [Frame],
+        plan: &Plan,
+        control: ScanControl<L, K>,
+    ) -> Result<Self, Error> {
         let stalls = Histogram::new_with_max(1 << 50, 3)
             .map_err(|error| Error::Machine(error.to_string()))?;
         let pinners = Pinners::new(&plan.workloads, plan.frames, plan.seed);
@@ -218,12 +224,17 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
         if entry.evicted != NEVER {
             self.memory.counts.refaults += 1;
             let distance = (self.memory.counts.evictions as u32).wrapping_sub(entry.evicted);
-            active |= distance <= self.memory.lists.len(lists::of(pinfold::reclaim::Lru::ActiveFile));
+            active |= distance
+                <= self
+                    .memory
+                    .lists
+                    .len(lists::of(pinfold::reclaim::Lru::ActiveFile));
         }
         if active {
             frame.set(PageFlags::ACTIVE);
         }
-        self.memory.map(frame, write || (entry.anon && !entry.swapped), self.now);
+        self.memory
+            .map(frame, write || (entry.anon && !entry.swapped), self.now);
         self.memory.spent = 0;
         self.memory.enlist(frame);
         self.clock += std::mem::take(&mut self.memory.spent);
@@ -276,13 +287,17 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
             }
             let reclaim = frame.has(PageFlags::RECLAIM);
             frame.clear(PageFlags::DIRTY | PageFlags::RECLAIM);
-            frame.entry.set(frame.entry.get() - PteFlags::WRITABLE - PteFlags::DIRTY);
+            frame
+                .entry
+                .set(frame.entry.get() - PteFlags::WRITABLE - PteFlags::DIRTY);
             self.memory.counts.file_writes += 1;
             self.flusher = self.flusher.max(self.clock) + self.memory.costs.file_write;
             // The end of its writeback moves a page that reclaim met to where the next scan begins.
             if reclaim && self.memory.lists.remove_lru(frame) {
                 frame.clear(PageFlags::ACTIVE);
-                self.memory.lists.put_old(lists::of(pinfold::reclaim::Lru::InactiveFile), frame);
+                self.memory
+                    .lists
+                    .put_old(lists::of(pinfold::reclaim::Lru::InactiveFile), frame);
             }
         }
     }
@@ -335,7 +350,10 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
             }
         }
         if pinned != self.memory.pinned {
-            return Err(format!("{pinned} frames pinned, {} counted", self.memory.pinned));
+            return Err(format!(
+                "{pinned} frames pinned, {} counted",
+                self.memory.pinned
+            ));
         }
         let stats = [self.background.stats(), self.direct];
         if !stats.iter().all(Stats::is_conserved) {

@@ -8,7 +8,7 @@ use super::walk::{OneVma, vma_flags};
 use pinfold::pin::Pins;
 use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, Watermark};
 use pinfold::{
-    Failure, Hook, PageFlags, PinPolicy, PteFlags, Unmapped, UnmapRequest, try_to_unmap,
+    Failure, Hook, PageFlags, PinPolicy, PteFlags, UnmapRequest, Unmapped, try_to_unmap,
 };
 use std::convert::Infallible;
 

@@ -97,7 +97,8 @@ impl Pinners {
     }
 
     fn add(&mut self, number: u8, workload: &Workload, frames: u32, seed: u64) {
-        let mut rng = Pcg64::seed_from_u64(seed ^ (u64::from(number) + 1).wrapping_mul(0x9e37_79b9));
+        let mut rng =
+            Pcg64::seed_from_u64(seed ^ (u64::from(number) + 1).wrapping_mul(0x9e37_79b9));
         let limit = (workload.limit * f64::from(frames)) as u64;
         let Ok(id) = self.ledger.add_owner(u64::from(number), limit) else {
             return;
@@ -113,8 +114,7 @@ impl Pinners {
             planned += pages;
             let start = (rng.random::<f64>() * workload.gap * self.turn) as u64;
             let slot = slots.len() as u32;
-            self.calendar
-                .push(Reverse((start, number, slot, Act::Pin)));
+            self.calendar.push(Reverse((start, number, slot, Act::Pin)));
             slots.push(Slot {
                 place: rng.random(),
                 revocable: rng.random::<f64>() < workload.revocable,

@@ -1,14 +1,14 @@
 //! The pin path: objects pinned all or nothing, released, revoked by a device's shrinker, or lost
 //! with the program that held them.
 
+use super::Machine;
 use super::frame::Frame;
 use super::lists::PARKED;
 use super::memory::Memory;
 use super::pinners::{Act, Place};
-use super::Machine;
 use crate::error::Error;
+use pinfold::pin::{PinKind, Unpinned};
 use pinfold::reclaim::{OnPin, ParkPolicy};
-use pinfold::pin::Unpinned;
 use pinfold::shrinker::{Count, Deferred, Scan, Shrinker, shrink_slab};
 use pinfold::{PageFlags, PinPolicy};
 use std::num::NonZeroU64;
@@ -39,7 +39,9 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
     fn pin(&mut self, owner: u8, slot: u32) -> Result<(), Error> {
         let used = self.footprint.len();
         let pages: Vec<u32> = match self.memory.pinners.place(owner, slot, used) {
-            Place::Pages(range) => self.footprint[range.start as usize..range.end as usize].to_vec(),
+            Place::Pages(range) => {
+                self.footprint[range.start as usize..range.end as usize].to_vec()
+            }
             Place::Own(range) => range
                 .map(|object| match self.memory.table.find(object) {
                     Some(page) => page,
@@ -134,7 +136,7 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
 
 impl<'a> Memory<'a> {
     /// Takes a page that is pinned now off its list, at the cost of the pin path.
-    fn park_at_pin(&mut self, frame: &'a Frame) {
+    pub(super) fn park_at_pin(&mut self, frame: &'a Frame) {
         if frame.pins.park().is_err() {
             return;
         }
@@ -169,17 +171,22 @@ impl<'a> Memory<'a> {
             if dirty {
                 self.device_wrote(frame);
             }
-            let unpinned = frame.pins.unpin(kind);
-            if !frame.is_pinned() {
-                self.pinned -= 1;
-                frame.mirrored_by.set(u8::MAX);
-            }
-            if unpinned == Ok(Unpinned::Unpark) && self.lists.remove(frame) {
-                self.pinners.counts.unpin_list_ops += 1;
-                self.enlist(frame);
-            }
+            self.unpin(frame, kind);
         }
         pages.len() as u64
+    }
+
+    /// Releases one pin; a parked page whose last it was goes back to the list of its state.
+    pub(super) fn unpin(&mut self, frame: &'a Frame, kind: PinKind) {
+        let unpinned = frame.pins.unpin(kind);
+        if unpinned.is_ok() && !frame.is_pinned() {
+            self.pinned -= 1;
+            frame.mirrored_by.set(u8::MAX);
+        }
+        if unpinned == Ok(Unpinned::Unpark) && self.lists.remove(frame) {
+            self.pinners.counts.unpin_list_ops += 1;
+            self.enlist(frame);
+        }
     }
 
     /// The device wrote to the page: it is dirty before its pin goes.

@@ -4,11 +4,11 @@ use super::frame::Frame;
 use super::memory::Memory;
 use super::{Machine, lists};
 use crate::error::Error;
+use pinfold::reclaim::ScanControl;
 use pinfold::reclaim::{
     Futile, Futility, LruScan, ParkPolicy, Progress, SWAP_CLUSTER_MAX, ScanFlags, Stats,
 };
 use pinfold::{Context, PinPolicy, Requester};
-use pinfold::reclaim::ScanControl;
 
 /// What a scan of this machine may do.
 pub const SCAN: ScanFlags = ScanFlags::MAY_UNMAP

@@ -37,10 +37,9 @@ impl Table {
 
     #[inline]
     pub fn find(&self, object: u64) -> Option<u32> {
-        self.index
-            .find(Index::hash(object), |page| {
-                self.pages[page as usize].object == object
-            })
+        self.index.find(Index::hash(object), |page| {
+            self.pages[page as usize].object == object
+        })
     }
 
     pub fn insert(&mut self, object: u64, anon: bool, text: bool) -> u32 {

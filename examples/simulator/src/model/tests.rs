@@ -55,9 +55,18 @@ fn misses_are_those_of_naive_models() {
                 _ => rng.sample::<f64, _>(zipf) as u64,
             })
             .collect();
-        assert_eq!(misses::<Lru>(&random, frames), naive(&random, frames, "lru"));
-        assert_eq!(misses::<Fifo>(&random, frames), naive(&random, frames, "fifo"));
-        assert_eq!(misses::<Clock>(&random, frames), naive(&random, frames, "clock"));
+        assert_eq!(
+            misses::<Lru>(&random, frames),
+            naive(&random, frames, "lru")
+        );
+        assert_eq!(
+            misses::<Fifo>(&random, frames),
+            naive(&random, frames, "fifo")
+        );
+        assert_eq!(
+            misses::<Clock>(&random, frames),
+            naive(&random, frames, "clock")
+        );
     }
 }
 

@@ -68,7 +68,8 @@ fn draw(
     }
     let (width, height) = size;
     let old = format!("<svg width=\"{width}\" height=\"{height}\" ");
-    let new = format!("<svg role=\"img\" aria-label=\"{label}\" font-family=\"system-ui, sans-serif\" ");
+    let new =
+        format!("<svg role=\"img\" aria-label=\"{label}\" font-family=\"system-ui, sans-serif\" ");
     Ok(svg
         .replace(&old, &new)
         .replace("font-family=\"sans-serif\"", ""))
@@ -82,18 +83,26 @@ fn text(size: i32, colour: &RGBColor, h: HPos, v: VPos) -> TextStyle<'_> {
 
 /// Horizontal bars, one for each policy.
 fn bars(area: &Area<'_>, rows: &[Row], title: &str, key: &str, names: bool) -> Result<(), Error> {
-    let put = |words: &str, style: &TextStyle<'_>, at| area.draw_text(words, style, at).map_err(failed);
+    let put =
+        |words: &str, style: &TextStyle<'_>, at| area.draw_text(words, style, at).map_err(failed);
     let (width, _) = area.dim_in_pixel();
     let left = if names { 190 } else { 16 };
     let room = f64::from(width as i32 - left - 78);
     put(title, &text(15, &INK, HPos::Left, VPos::Top), (left, 6))?;
-    let most = rows.iter().map(|row| value(row, key).max).fold(1e-9, f64::max);
+    let most = rows
+        .iter()
+        .map(|row| value(row, key).max)
+        .fold(1e-9, f64::max);
     for (line, row) in rows.iter().enumerate() {
         let spread = value(row, key);
         let top = 36 + 32 * line as i32;
         let long = |value: f64| left + (room * value / most) as i32;
         if names {
-            put(row.policy, &text(14, &INK, HPos::Right, VPos::Center), (left - 10, top + 11))?;
+            put(
+                row.policy,
+                &text(14, &INK, HPos::Right, VPos::Center),
+                (left - 10, top + 11),
+            )?;
         }
         let end = long(spread.mean).max(left + 1);
         let bar = Rectangle::new(
@@ -103,7 +112,8 @@ fn bars(area: &Area<'_>, rows: &[Row], title: &str, key: &str, names: bool) -> R
         area.draw(&bar).map_err(failed)?;
         let (low, high) = (long(spread.min), long(spread.max));
         if high > low + 2 {
-            let whisker = PathElement::new([(low, top + 11), (high, top + 11)], INK.stroke_width(1));
+            let whisker =
+                PathElement::new([(low, top + 11), (high, top + 11)], INK.stroke_width(1));
             area.draw(&whisker).map_err(failed)?;
         }
         let shown = if key == "efficiency" || key == "direct_share" {
@@ -123,8 +133,20 @@ fn beside(report: &Report<'_>) -> Result<String, Error> {
     draw((920, height), "policies beside each other", |area| {
         let (left, right) = area.split_horizontally(570);
         let rows = &report.rows;
-        bars(&left, rows, "all direct-reclaim stalls together (modelled units)", "stalled", true)?;
-        bars(&right, rows, "pages reclaimed per page scanned", "efficiency", false)
+        bars(
+            &left,
+            rows,
+            "all direct-reclaim stalls together (modelled units)",
+            "stalled",
+            true,
+        )?;
+        bars(
+            &right,
+            rows,
+            "pages reclaimed per page scanned",
+            "efficiency",
+            false,
+        )
     })
 }
 
@@ -160,8 +182,8 @@ pub fn charts(report: &Report<'_>) -> Result<Vec<(&'static str, String, String)>
             "What the frames are used for, over time",
             format!(
                 "Seed {}. Filled: pinned frames, of {} in all. The line below its upper edge: those \
-                 of them that are parked, so that no scan meets them. The line at the bottom: free \
-                 frames.",
+                 of them that are parked, so that no scan meets them. The thin line: free frames, cut off \
+                 at the top.",
                 report.seeds[0], report.plan.frames
             ),
             frames(report)?,
@@ -181,10 +203,14 @@ pub fn charts(report: &Report<'_>) -> Result<Vec<(&'static str, String, String)>
 fn legend(area: &Area<'_>, rows: &[Row]) -> Result<(), Error> {
     for (index, row) in rows.iter().enumerate() {
         let at = (60 + 285 * (index as i32 % 3), 4 + 20 * (index as i32 / 3));
-        let mark = Rectangle::new([(at.0, at.1 + 3), (at.0 + 14, at.1 + 13)], series(colour(row.which)).filled());
+        let mark = Rectangle::new(
+            [(at.0, at.1 + 3), (at.0 + 14, at.1 + 13)],
+            series(colour(row.which)).filled(),
+        );
         area.draw(&mark).map_err(failed)?;
         let style = text(14, &INK, HPos::Left, VPos::Top);
-        area.draw_text(row.policy, &style, (at.0 + 20, at.1)).map_err(failed)?;
+        area.draw_text(row.policy, &style, (at.0 + 20, at.1))
+            .map_err(failed)?;
     }
     Ok(())
 }
@@ -215,7 +241,9 @@ fn stalls(report: &Report<'_>) -> Result<String, Error> {
     draw((920, 380), "distribution of stalls", |area| {
         if lines.is_empty() {
             let style = text(16, &INK, HPos::Center, VPos::Center);
-            return area.draw_text("no caller ever stalled", &style, (460, 180)).map_err(failed);
+            return area
+                .draw_text("no caller ever stalled", &style, (460, 180))
+                .map_err(failed);
         }
         legend(area, &report.rows)?;
         let mut chart = ChartBuilder::on(area)
@@ -240,7 +268,9 @@ fn stalls(report: &Report<'_>) -> Result<String, Error> {
             .map_err(failed)?;
         for (row, points) in lines {
             let style = series(colour(row.which)).stroke_width(2);
-            chart.draw_series(LineSeries::new(points, style)).map_err(failed)?;
+            chart
+                .draw_series(LineSeries::new(points, style))
+                .map_err(failed)?;
         }
         Ok(())
     })
@@ -248,21 +278,27 @@ fn stalls(report: &Report<'_>) -> Result<String, Error> {
 
 /// Small charts, one for each policy: pinned, parked and free frames over the run.
 fn frames(report: &Report<'_>) -> Result<String, Error> {
-    let runs: Vec<_> = report.runs.iter().filter(|run| run.seed == report.seeds[0]).collect();
+    let runs: Vec<_> = report
+        .runs
+        .iter()
+        .filter(|run| run.seed == report.seeds[0])
+        .collect();
     let rows = runs.len().div_ceil(3);
     let most = runs
         .iter()
         .flat_map(|run| run.outcome.series.samples.iter())
-        .map(|sample| sample.pinned.max(sample.free))
+        .map(|sample| sample.pinned)
         .max()
-        .unwrap_or(1) as f64;
+        .unwrap_or(1)
+        .max(u64::from(report.plan.frames) / 10) as f64;
     let end = report.requests.max(1) as f64;
     draw((920, 200 * rows as u32), "frames over time", |area| {
         let cells = area.split_evenly((rows, 3));
         for (cell, run) in cells.iter().zip(runs) {
             let index = colour(run.policy);
             let title = text(14, &INK, HPos::Left, VPos::Top);
-            cell.draw_text(run.policy.name(), &title, (52, 6)).map_err(failed)?;
+            cell.draw_text(run.policy.name(), &title, (52, 6))
+                .map_err(failed)?;
             let mut chart = ChartBuilder::on(cell)
                 .margin_top(30)
                 .margin_right(18)
@@ -284,14 +320,18 @@ fn frames(report: &Report<'_>) -> Result<String, Error> {
                 .map_err(failed)?;
             let samples = &run.outcome.series.samples;
             let line = |of: fn(&crate::machine::Sample) -> u64| {
-                samples.iter().map(move |sample| (sample.at as f64, of(sample) as f64))
+                samples
+                    .iter()
+                    .map(move |sample| (sample.at as f64, of(sample) as f64))
             };
             let area_style = series(index).mix(0.35).filled();
             let pinned = AreaSeries::new(line(|sample| sample.pinned), 0.0, area_style);
             chart.draw_series(pinned).map_err(failed)?;
-            let parked = LineSeries::new(line(|sample| sample.parked), series(index).stroke_width(2));
+            let parked =
+                LineSeries::new(line(|sample| sample.parked), series(index).stroke_width(2));
             chart.draw_series(parked).map_err(failed)?;
-            let free = LineSeries::new(line(|sample| sample.free), INK.stroke_width(1));
+            let free = line(|sample| sample.free).map(|(at, free)| (at, free.min(most * 1.08)));
+            let free = LineSeries::new(free, INK.stroke_width(1));
             chart.draw_series(free).map_err(failed)?;
         }
         Ok(())
@@ -325,14 +365,21 @@ fn efficiency(report: &Report<'_>) -> Result<String, Error> {
         for run in report.runs.iter().filter(|run| run.seed == report.seeds[0]) {
             let samples = &run.outcome.series.samples;
             let window = (samples.len() / 10).max(2);
-            let points = samples.iter().enumerate().skip(1).filter_map(|(index, last)| {
-                let first = &samples[index.saturating_sub(window)];
-                let scanned = last.scanned - first.scanned;
-                let reclaimed = last.reclaimed - first.reclaimed;
-                (scanned > 0).then(|| (last.at as f64, 100.0 * reclaimed as f64 / scanned as f64))
-            });
+            let points = samples
+                .iter()
+                .enumerate()
+                .skip(1)
+                .filter_map(|(index, last)| {
+                    let first = &samples[index.saturating_sub(window)];
+                    let scanned = last.scanned - first.scanned;
+                    let reclaimed = last.reclaimed - first.reclaimed;
+                    (scanned > 0)
+                        .then(|| (last.at as f64, 100.0 * reclaimed as f64 / scanned as f64))
+                });
             let style = series(colour(run.policy)).stroke_width(2);
-            chart.draw_series(LineSeries::new(points, style)).map_err(failed)?;
+            chart
+                .draw_series(LineSeries::new(points, style))
+                .map_err(failed)?;
         }
         Ok(())
     })

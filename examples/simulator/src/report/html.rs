@@ -10,15 +10,15 @@ const PAGE_STYLE: &str = "
 @media (prefers-color-scheme:dark){:root{--paper:#0f1418;--soft:#171d23;--quiet:#98a4af}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
-main{max-width:1000px;margin:0 auto;padding:24px 20px 60px}
+main{max-width:1080px;margin:0 auto;padding:24px 20px 60px}
 h1{font-size:26px;margin:0 0 4px}h2{font-size:19px;margin:38px 0 4px}
 p{margin:6px 0 10px}.quiet{color:var(--quiet)}
 .box{background:var(--soft);border-radius:8px;padding:12px 18px;margin:14px 0}
 ul{margin:6px 0;padding-left:20px}
 svg{display:block;width:100%;height:auto;margin:8px 0}
 .wide{overflow-x:auto}
-table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums;white-space:nowrap}
-td,th{padding:3px 12px 3px 0;text-align:right;border-bottom:1px solid var(--faint)}
+table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;white-space:nowrap}
+td,th{padding:3px 9px 3px 0;text-align:right;border-bottom:1px solid var(--faint)}
 td:first-child,th:first-child{text-align:left}
 tr.group td{font-weight:600;padding-top:14px;border-bottom:0}
 th{font-weight:600;vertical-align:bottom}
@@ -142,11 +142,18 @@ fn numbers(html: &mut String, report: &Report<'_>) {
         if measure.group != group {
             group = measure.group;
             let columns = report.rows.len() + 1;
-            let _ = writeln!(html, "<tr class=\"group\"><td colspan=\"{columns}\">{group}</td></tr>");
+            let _ = writeln!(
+                html,
+                "<tr class=\"group\"><td colspan=\"{columns}\">{group}</td></tr>"
+            );
         }
         let _ = write!(html, "<tr><td>{}</td>", measure.label);
         for row in &report.rows {
-            let _ = write!(html, "<td>{}</td>", table::shown(row.values[index], measure.unit));
+            let _ = write!(
+                html,
+                "<td>{}</td>",
+                table::shown(row.values[index], measure.unit)
+            );
         }
         html.push_str("</tr>\n");
     }
@@ -176,7 +183,10 @@ fn verdicts(html: &mut String, report: &Report<'_>) {
                 .owners
                 .iter()
                 .map(|(name, pages, age)| {
-                    format!("{}: {pages} pages, the oldest for {age} requests", escape(name))
+                    format!(
+                        "{}: {pages} pages, the oldest for {age} requests",
+                        escape(name)
+                    )
                 })
                 .collect();
             let who = match (verdict.background, verdict.oom) {

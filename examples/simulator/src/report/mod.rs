@@ -33,14 +33,21 @@ pub struct Report<'a> {
 /// Writes a file beside its place and moves it there, so that no part of it is left if that fails.
 pub fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
     let name = path.file_name().ok_or_else(|| {
-        Error::config(path.display().to_string(), "no file name", "a file to write")
+        Error::config(
+            path.display().to_string(),
+            "no file name",
+            "a file to write",
+        )
     })?;
     let mut beside = std::ffi::OsString::from(".");
     beside.push(name);
     beside.push(format!(".{}.part", std::process::id()));
     let beside = path.with_file_name(beside);
     let written = std::fs::File::create(&beside)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())
+                .and_then(|()| file.sync_all())
+        })
         .and_then(|()| std::fs::rename(&beside, path));
     written.map_err(|source| {
         // Whether there is anything to remove does not matter.

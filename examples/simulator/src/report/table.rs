@@ -88,11 +88,7 @@ fn plain(table: &str) -> String {
 pub fn shown(spread: Spread, unit: Unit) -> String {
     let half = (spread.max - spread.min) / 2.0;
     let (value, half, sign) = match unit {
-        Unit::Percent => (
-            format!("{:.1}", spread.mean),
-            format!("{half:.1}"),
-            " %",
-        ),
+        Unit::Percent => (format!("{:.1}", spread.mean), format!("{half:.1}"), " %"),
         Unit::Count | Unit::ModelUnits => (count(spread.mean), count(half), ""),
     };
     if spread.min == spread.max {

@@ -6,6 +6,9 @@ use crate::error::{At, Error};
 /// No access of a program is larger, in bytes.
 const MAX_ACCESS: u64 = 1 << 16;
 
+/// How many accesses one unit of time is.
+const TIME_UNIT: u64 = 4096;
+
 /// Reads lackey's output, page by page: an access that straddles two pages touches both.
 pub struct LackeyTrace {
     input: Input,
@@ -95,7 +98,7 @@ impl LackeyTrace {
         let last = address.saturating_add(size - 1) >> PAGE_SHIFT;
         for object in address >> PAGE_SHIFT..=last {
             out.push(Request {
-                time: self.accesses,
+                time: self.accesses / TIME_UNIT,
                 object,
                 size: 1 << PAGE_SHIFT,
                 op,
