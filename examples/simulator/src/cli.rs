@@ -61,7 +61,7 @@ pub struct RunArgs {
     #[arg(long = "policy", value_delimiter = ',', value_name = "POLICY")]
     pub policies: Vec<Policy>,
     /// How many seeds to repeat the run over.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub seeds: u64,
     /// The first seed.
     #[arg(long, default_value_t = 1)]

@@ -436,7 +436,16 @@ fn an_interrupt_stops_it_cleanly() {
     let dir = TempDir::new().unwrap();
     let report = dir.path().join("report.html");
     let mut child = Process::new(env!("CARGO_BIN_EXE_pinfold-sim"))
-        .args(["-", "--format", "csv", "--frames", "100", "--report"])
+        .args([
+            "-",
+            "--format",
+            "csv",
+            "--frames",
+            "300",
+            "--workload",
+            "none",
+            "--report",
+        ])
         .arg(&report)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -129,7 +129,8 @@ fn policies(html: &mut String, report: &Report<'_>) {
 fn numbers(html: &mut String, report: &Report<'_>) {
     html.push_str("<h2>All numbers</h2>\n<p class=\"quiet\">");
     if report.seeds.len() > 1 {
-        html.push_str("Means over the seeds; ± is half of the spread.");
+        html.push_str("Means over the seeds; ± is half of the spread. A difference is told at the top where every \
+             seed shows it.");
     }
     html.push_str("</p>\n<div class=\"wide\"><table>\n<tr><th></th>");
     for row in &report.rows {

@@ -45,7 +45,7 @@ pub fn table(report: &Report<'_>, all: bool) -> String {
         "\nStalls and times are modelled, in model units (a cost table, not a measurement).{}",
         if report.seeds.len() > 1 {
             format!(
-                " Means over {} seeds; ± is half of the spread.",
+                " Means over {} seeds; ± is half of the spread. A difference is told where every seed shows it.",
                 report.seeds.len()
             )
         } else {
