@@ -90,7 +90,11 @@ impl Cache for Lru {
     fn warm(&self, hash: u32) -> u64 {
         let at = self.index.warm(hash) as usize;
         match self.nodes.get(at) {
-            Some(node) => u64::from(self.nodes[node.older as usize].older),
+            Some(node) => {
+                let older = self.nodes[node.older as usize].older;
+                let younger = self.nodes[node.younger as usize].younger;
+                u64::from(older ^ younger)
+            }
             None => 0,
         }
     }

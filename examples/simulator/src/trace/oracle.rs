@@ -20,70 +20,96 @@ impl OracleTrace {
         }
     }
 
-    /// Checks and appends the complete records of `bytes`.
-    fn take(&mut self, bytes: &[u8], at: u64, out: &mut Vec<Request>) -> Result<(), Error> {
-        let (records, _) = bytes.as_chunks::<RECORD>();
-        for (index, record) in records.iter().enumerate() {
-            let time = u32::from_le_bytes([record[0], record[1], record[2], record[3]]);
-            let mut object = [0; 8];
-            object.copy_from_slice(&record[4..12]);
-            let size = u32::from_le_bytes([record[12], record[13], record[14], record[15]]);
-            let mut next = [0; 8];
-            next.copy_from_slice(&record[16..24]);
-            let next = i64::from_le_bytes(next);
-            let offset = || At::Offset(at + (index * RECORD) as u64);
-            if time < self.last_time {
-                return Err(wrong(
-                    self.input.name(),
-                    offset(),
-                    format!("the time goes back from {} to {time}", self.last_time),
-                    "records of 24 bytes (u32 time, u64 object, u32 size, i64 next access) in \
-                     the order of their times",
-                ));
-            }
-            if next < -1 {
-                return Err(wrong(
-                    self.input.name(),
-                    offset(),
-                    format!("the next access is {next}"),
-                    "the number of a later record, or -1",
-                ));
-            }
-            self.last_time = time;
-            out.push(Request {
-                time: u64::from(time),
-                object: u64::from_le_bytes(object),
-                size,
-                op: Op::Unknown,
-                kind: Kind::Unknown,
-            });
-        }
-        Ok(())
+    fn wrong(&self, at: u64, why: Wrong) -> Error {
+        let (found, expected) = match why {
+            Wrong::Time(time) => (
+                format!("the time goes back from {} to {time}", self.last_time),
+                "records of 24 bytes (u32 time, u64 object, u32 size, i64 next access) in the order \
+                 of their times",
+            ),
+            Wrong::Next(next) => (
+                format!("the next access is {next}"),
+                "the number of a later record, or -1",
+            ),
+            Wrong::Cut(bytes) => (
+                format!("the trace ends after {bytes} bytes of a record"),
+                "records of 24 bytes",
+            ),
+        };
+        wrong(self.input.name(), At::Offset(at), found, expected)
     }
+}
+
+/// What is wrong with a record.
+enum Wrong {
+    Time(u32),
+    Next(i64),
+    Cut(usize),
+}
+
+/// One record, if it is right.
+#[inline]
+fn parse(record: &[u8; RECORD], last_time: &mut u32) -> Result<Request, Wrong> {
+    let four = |at: usize| [0, 1, 2, 3].map(|byte| record[at + byte]);
+    let eight = |at: usize| [0, 1, 2, 3, 4, 5, 6, 7].map(|byte| record[at + byte]);
+    let time = u32::from_le_bytes(four(0));
+    let next = i64::from_le_bytes(eight(16));
+    if time < *last_time {
+        return Err(Wrong::Time(time));
+    }
+    if next < -1 {
+        return Err(Wrong::Next(next));
+    }
+    *last_time = time;
+    Ok(Request {
+        time: u64::from(time),
+        object: u64::from_le_bytes(eight(4)),
+        size: u32::from_le_bytes(four(12)),
+        op: Op::Unknown,
+        kind: Kind::Unknown,
+    })
 }
 
 impl Trace for OracleTrace {
     fn fill(&mut self, out: &mut Vec<Request>, max: usize) -> Result<(), Error> {
-        let mut buffer = [0; RECORD * 1024];
-        let mut left = max;
-        while left > 0 {
-            let want = left.min(1024) * RECORD;
+        let end = out.len() + max;
+        while out.len() < end {
             let at = self.input.offset();
-            let n = self.input.read_full(&mut buffer[..want])?;
-            self.take(&buffer[..n], at, out)?;
-            if n % RECORD != 0 {
-                let whole = (n / RECORD * RECORD) as u64;
-                return Err(wrong(
-                    self.input.name(),
-                    At::Offset(at + whole),
-                    format!("the trace ends after {} bytes of a record", n % RECORD),
-                    "records of 24 bytes",
-                ));
+            let mut last_time = self.last_time;
+            let there = self.input.fill()?;
+            // One that straddles two reads is put together.
+            if there.len() < RECORD {
+                let mut record = [0; RECORD];
+                match self.input.read_full(&mut record)? {
+                    0 => break,
+                    RECORD => {}
+                    n => return Err(self.wrong(at, Wrong::Cut(n))),
+                }
+                match parse(&record, &mut last_time) {
+                    Ok(request) => out.push(request),
+                    Err(why) => return Err(self.wrong(at, why)),
+                }
+                self.last_time = last_time;
+                continue;
             }
-            if n < want {
-                break;
+            let (records, _) = there.as_chunks::<RECORD>();
+            let mut taken = 0;
+            let mut failed = None;
+            for record in records.iter().take(end - out.len()) {
+                match parse(record, &mut last_time) {
+                    Ok(request) => out.push(request),
+                    Err(why) => {
+                        failed = Some(why);
+                        break;
+                    }
+                }
+                taken += RECORD;
             }
-            left -= want / RECORD;
+            self.last_time = last_time;
+            if let Some(why) = failed {
+                return Err(self.wrong(at + taken as u64, why));
+            }
+            self.input.consume(taken);
         }
         Ok(())
     }
