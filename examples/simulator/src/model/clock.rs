@@ -1,6 +1,6 @@
 //! Clock, or second chance: a ring with one bit for "used since the hand came by".
 
-use super::Cache;
+use super::{AHEAD, Cache};
 use crate::index::Index;
 
 /// The cache: 9 bytes a page, and its share of the index.
@@ -49,13 +49,18 @@ impl Cache for Clock {
         false
     }
 
-    #[inline]
-    fn warm(&self, hash: u32) -> u64 {
-        let at = self.index.warm(hash) as usize;
-        match (self.ring.get(at), self.used.get(at)) {
-            (Some(object), Some(used)) => object ^ u64::from(*used),
-            _ => 0,
+    fn warm(&self, hashes: &[u32]) -> u64 {
+        let mut places = [0; AHEAD];
+        for (place, &hash) in places.iter_mut().zip(hashes) {
+            *place = self.index.warm(hash);
         }
+        places[..hashes.len()].iter().fold(0, |sum, &place| {
+            let at = place as usize;
+            sum ^ match (self.ring.get(at), self.used.get(at)) {
+                (Some(object), Some(used)) => object ^ u64::from(*used),
+                _ => 0,
+            }
+        })
     }
 
     fn resident(&self) -> u64 {

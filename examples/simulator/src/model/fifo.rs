@@ -1,6 +1,6 @@
 //! First in, first out: a ring of objects.
 
-use super::Cache;
+use super::{AHEAD, Cache};
 use crate::index::Index;
 
 /// The cache: 8 bytes a page, and its share of the index.
@@ -42,10 +42,15 @@ impl Cache for Fifo {
         false
     }
 
-    #[inline]
-    fn warm(&self, hash: u32) -> u64 {
-        let at = self.index.warm(hash) as usize;
-        self.ring.get(at).copied().unwrap_or(0)
+    fn warm(&self, hashes: &[u32]) -> u64 {
+        let mut places = [0; AHEAD];
+        for (place, &hash) in places.iter_mut().zip(hashes) {
+            *place = self.index.warm(hash);
+        }
+        places[..hashes.len()].iter().fold(0, |sum, &place| {
+            let at = place as usize;
+            sum ^ self.ring.get(at).copied().unwrap_or(0)
+        })
     }
 
     fn resident(&self) -> u64 {

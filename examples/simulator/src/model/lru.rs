@@ -1,6 +1,6 @@
 //! Least recently used: a list through the pages, youngest to oldest.
 
-use super::Cache;
+use super::{AHEAD, Cache};
 use crate::index::Index;
 
 #[derive(Debug, Clone, Copy)]
@@ -86,17 +86,22 @@ impl Cache for Lru {
         false
     }
 
-    #[inline]
-    fn warm(&self, hash: u32) -> u64 {
-        let at = self.index.warm(hash) as usize;
-        match self.nodes.get(at) {
-            Some(node) => {
-                let older = self.nodes[node.older as usize].older;
-                let younger = self.nodes[node.younger as usize].younger;
-                u64::from(older ^ younger)
-            }
-            None => 0,
+    fn warm(&self, hashes: &[u32]) -> u64 {
+        // Step by step for all of them, since each step waits for the one before it.
+        let mut places = [0; AHEAD];
+        for (place, &hash) in places.iter_mut().zip(hashes) {
+            *place = self.index.warm(hash);
         }
+        let mut nodes = [self.nodes[0]; AHEAD];
+        for (node, &place) in nodes.iter_mut().zip(&places[..hashes.len()]) {
+            if let Some(there) = self.nodes.get(place as usize) {
+                *node = *there;
+            }
+        }
+        nodes[..hashes.len()].iter().fold(0, |sum, node| {
+            let older = self.nodes[node.older as usize].object;
+            sum ^ older ^ self.nodes[node.younger as usize].object
+        })
     }
 
     fn resident(&self) -> u64 {
