@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use core::cell::{Cell, RefCell};
 use pinfold::pin::{
     Charge, LedgerError, OwnerId, PinCount, PinError, PinKind, PinLedger, PinWord, Pinnable, Pins,
     Refined, Unpinned,
@@ -17,7 +18,6 @@ use pinfold::{
     SkipOpportunistic, SkipPinned,
 };
 use proptest::prelude::*;
-use std::cell::{Cell, RefCell};
 
 #[derive(Debug)]
 struct Frame {
@@ -284,7 +284,7 @@ impl Machine {
         let before: Vec<_> = self.frames.iter().map(Frame::pins).collect();
         let total = |frame: &Frame| frame.pins().0;
         let was = |frame: &Frame| {
-            let at = self.frames.iter().position(|f| std::ptr::eq(f, frame));
+            let at = self.frames.iter().position(|f| core::ptr::eq(f, frame));
             before[at.unwrap()].0
         };
         let mut pages = self.pages();
@@ -295,7 +295,10 @@ impl Machine {
             let call = self.calls.get();
             self.calls.set(call + 1);
             assert_eq!(books.live(), self.object as u64, "charged before, once");
-            let slot = places.borrow().iter().position(|p| std::ptr::eq(*p, *page));
+            let slot = places
+                .borrow()
+                .iter()
+                .position(|p| core::ptr::eq(*p, *page));
             let slot = slot.expect("a page of the object");
             let wanted = match page.zone {
                 Zone::Movable => WhyMigrate::Movable,
@@ -317,7 +320,7 @@ impl Machine {
                 .iter()
                 .enumerate()
                 .find(|(_, f)| {
-                    f.attacked.get() && places.borrow().iter().any(|p| std::ptr::eq(*p, *f))
+                    f.attacked.get() && places.borrow().iter().any(|p| core::ptr::eq(*p, *f))
                 });
             assert!(attacked.is_none(), "robbing Peter: {attacked:?}");
             self.frames.iter().for_each(|f| f.attacked.set(false));
@@ -337,14 +340,14 @@ impl Machine {
                 assert_eq!(placed.pins.kind(), request.kind);
                 let zones = placed.pins.pages().iter().map(|page| page.zone).collect();
                 for (page, place) in placed.pins.pages().iter().zip(places.borrow().iter()) {
-                    assert!(std::ptr::eq(*page, *place));
+                    assert!(core::ptr::eq(*page, *place));
                     assert_eq!(total(page), was(page) + 1);
                     let longterm = u32::from(request.kind == PinKind::Longterm);
                     assert!(page.pins().1 >= longterm);
                 }
                 assert_eq!(books.live(), self.object as u64);
                 placed.pins.release().unwrap();
-                (&*books).release_it(placed.charge);
+                books.release_it(placed.charge);
                 assert_eq!(books.releases.get(), 1);
                 Ok(zones)
             }
@@ -576,7 +579,7 @@ fn a_pin_that_others_release_is_counted() {
 #[test]
 fn unwinding_releases_the_pins() {
     let frames = [Frame::new(Zone::Normal), Frame::new(Zone::Cma)];
-    let frames = std::panic::AssertUnwindSafe(&frames);
+    let frames = core::panic::AssertUnwindSafe(&frames);
     let request = PlaceRequest::new(PinKind::Longterm);
     let unwound = std::panic::catch_unwind(|| {
         let mut pages = [&frames[0], &frames[1]];

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use core::cmp::Ordering;
+use core::num::NonZeroU64;
 use pinfold::pin::{OwnerUse, PinKind, PinLedger};
 use pinfold::revoke::{
     Action, Answer, Deadlines, Event, Ladder, Level, OwnerShare, Owners, PinOwner, Pressure, Rung,
@@ -11,8 +13,6 @@ use pinfold::revoke::{
 };
 use pinfold::shrinker::{Count, Scan, Shrinker};
 use proptest::prelude::*;
-use std::cmp::Ordering;
-use std::num::NonZeroU64;
 
 const LEVELS: [Level; 3] = [Level::Low, Level::Medium, Level::Critical];
 

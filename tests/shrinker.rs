@@ -5,13 +5,13 @@
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 #![allow(clippy::cast_possible_truncation)]
 
+use core::num::NonZeroU64;
 use pinfold::Shrinker;
 use pinfold::shrinker::{
     Count, Deferred, Ended, MAX_BATCHES, Pass, PriorityError, Registered, SHRINK_BATCH, Scan, Step,
     next_batch, plan, shrink_all, shrink_pages, shrink_slab,
 };
 use proptest::prelude::*;
-use std::num::NonZeroU64;
 
 /// A shrinker that says what it was told to say, and writes down what it was asked.
 #[derive(Debug, Clone)]
@@ -245,7 +245,7 @@ proptest! {
     /// A step at a time comes to what the loop comes to, and asks the shrinker once per step.
     #[test]
     fn steps_are_the_loop(
-        (freeable, script) in (1u64..50_000).prop_flat_map(|n| (Just(n), script(n))),
+        (_, script) in (1u64..50_000).prop_flat_map(|n| (Just(n), script(n))),
         deferred in 0u64..200_000,
         priority in 0u8..=12,
     ) {

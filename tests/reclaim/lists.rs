@@ -5,7 +5,7 @@ use crate::script::{Answers, Page, Script};
 use pinfold::PageFlags;
 use pinfold::reclaim::{
     Futility, Lists, Lru, LruScan, ParkLazily, ParkLongterm, Progress, Rotate, ScanControl,
-    Watermark, reclaimable_pages,
+    ScanFlags, Watermark, reclaimable_pages,
 };
 
 fn active(page: Page) -> Page {
@@ -87,6 +87,84 @@ fn a_list_that_is_pinned_all_over_is_left() {
             .to_string()
             .contains("4 passes: 0 of 1 pages, 0 parked and 64 listed")
     );
+}
+
+/// What is pinned is left out of the estimates as soon as it is met, not only after a lap.
+#[test]
+fn pinned_pages_are_known_as_they_are_met() {
+    let pages = vec![Page::anon().pinned(1, 0); 64];
+    let mut script = Script::default();
+    script.list(&pages);
+    let control = ScanControl::new(EVERYTHING).with_parking(Rotate);
+    let mut scan = LruScan::new(1);
+    for met in 0..64 {
+        assert_eq!(
+            (scan.stats().scanned, scan.pinned_on(Lru::InactiveAnon)),
+            (met, met)
+        );
+        assert_eq!(scan.step(&mut script, &control, 1), Progress::More);
+    }
+    assert_eq!(scan.step(&mut script, &control, 1), Progress::Exhausted);
+    assert_eq!(
+        (scan.stats().scanned, scan.pinned_on(Lru::InactiveAnon)),
+        (64, 64)
+    );
+}
+
+/// Pinned pages on an active list count for the verdict, too.
+#[test]
+fn pinned_pages_in_use_are_in_the_verdict() {
+    let pages = vec![active(Page::file()).pinned(1, 0); 10];
+    let mut script = Script::default();
+    script.list(&pages);
+    let mut scan = LruScan::new(1);
+    let progress = scan.run(&mut script, &ScanControl::new(EVERYTHING));
+    assert_eq!(
+        (progress, scan.pinned_on(Lru::ActiveFile)),
+        (Progress::Exhausted, 10)
+    );
+    let verdict = Futility::new(0).note(&scan, progress, &script);
+    let verdict = verdict.expect("one pass in vain is enough");
+    assert_eq!((verdict.pinned, verdict.reclaimable), (10, 0));
+}
+
+/// Pages whose last pin goes just before they are parked are no longer pinned: the list is scanned
+/// on, and they are had.
+#[test]
+fn pages_that_are_unpinned_while_they_are_parked() {
+    let pages = vec![Page::file().pinned(0, 1); 24];
+    let mut script = Script::with(Answers {
+        unpinned: true,
+        ..Answers::default()
+    });
+    script.list(&pages);
+    let mut scan = LruScan::new(24);
+    while scan.priority() > 0 {
+        assert_eq!(scan.pinned_on(Lru::InactiveFile), 0);
+        let control = ScanControl::new(EVERYTHING).with_parking(ParkLazily);
+        assert_eq!(scan.step(&mut script, &control, 1), Progress::More);
+    }
+}
+
+/// Without swap, anonymous pages are neither scanned nor counted as reclaimable.
+#[test]
+fn without_swap() {
+    let mut pages = vec![Page::anon(); 40];
+    pages.extend(vec![active(Page::anon()); 50]);
+    pages.extend(vec![Page::file(); 20]);
+    let mut script = Script::with(Answers {
+        no_swap: true,
+        // File pages are few, and scanned all the same.
+        watermark: Watermark { free: 0, high: 99 },
+        ..Answers::default()
+    });
+    script.list(&pages);
+    assert_eq!(reclaimable_pages(&script), 20);
+    let mut scan = LruScan::new(u64::MAX);
+    let control = ScanControl::new(EVERYTHING);
+    assert_eq!(scan.run(&mut script, &control), Progress::Exhausted);
+    assert_eq!((scan.reclaimed(), scan.stats().scanned), (20, 20));
+    assert_eq!((scan.stats().refilled, reclaimable_pages(&script)), (0, 0));
 }
 
 #[test]
@@ -214,6 +292,27 @@ fn few_file_pages() {
             .filter(|page| !page.flags.get().contains(PageFlags::ANON));
         assert_eq!(file.count() > 0, files_first);
     }
+}
+
+/// Anonymous pages that cannot be had do not keep few file pages from being scanned at last.
+#[test]
+fn few_file_pages_are_scanned_at_the_hardest_priority() {
+    let mut pages = vec![Page::anon(); 64];
+    pages.extend(vec![Page::file(); 8]);
+    let mut script = Script::with(Answers {
+        watermark: Watermark { free: 0, high: 20 },
+        ..Answers::default()
+    });
+    script.list(&pages);
+    // Without I/O, there is no swap to be had.
+    let control = ScanControl::new(EVERYTHING.difference(ScanFlags::IO));
+    let mut scan = LruScan::new(8);
+    while scan.priority() > 0 {
+        assert_eq!(scan.reclaimed(), 0);
+        assert_eq!(scan.step(&mut script, &control, 1), Progress::More);
+    }
+    assert_eq!(scan.run(&mut script, &control), Progress::Reached);
+    assert_eq!(script.freed.len(), 8);
 }
 
 /// The inactive list is refilled only while it is shorter than the active one.

@@ -135,6 +135,28 @@ fn the_answer_comes_before_the_end() {
     assert_eq!(stats.unmap_fail, 1);
 }
 
+/// Writing takes long: who pins the page meanwhile is heard before it is freed.
+#[test]
+fn a_page_that_is_pinned_while_it_is_written() {
+    let answers = Answers {
+        pins_written: true,
+        ..Answers::default()
+    };
+    let page = Page::anon();
+    let policy = SkipOpportunistic::<Refined>::new();
+    let (fate, stats, script) = shrink(&page, answers, &control(policy, ParkLongterm));
+    assert!(matches!(fate, Fate::Parked(_)), "{fate:?}");
+    assert_eq!((stats.pageout, stats.parked), (1, 1));
+    assert_eq!(script.called(PageOp::Remove), 0);
+    let page = Page::anon();
+    let (fate, ..) = shrink(&page, answers, &control(IgnorePins, ParkLongterm));
+    assert_eq!(
+        fate,
+        Fate::Freed,
+        "the freeze of the count is left to refuse"
+    );
+}
+
 /// A poisoned page is taken from everybody, pinned or not; it is only not given back.
 #[test]
 fn a_poisoned_page_is_never_hindered() {

@@ -92,9 +92,14 @@ pub(crate) struct Answers {
     pub(crate) can_split: bool,
     pub(crate) pmd_mapped: bool,
     pub(crate) written: PageOut,
+    /// While a page is written, somebody pins it.
+    pub(crate) pins_written: bool,
     pub(crate) buffers: Hook,
     pub(crate) last: bool,
     pub(crate) parks: bool,
+    /// The last pin of a page goes just before it is parked.
+    pub(crate) unpinned: bool,
+    pub(crate) no_swap: bool,
     pub(crate) fails: Option<PageOp>,
     /// Pages are taken off a list and freed behind the scan's back, as many at each `take`.
     pub(crate) stolen: usize,
@@ -116,9 +121,12 @@ impl Default for Answers {
             can_split: true,
             pmd_mapped: false,
             written: PageOut::Success,
+            pins_written: false,
             buffers: Hook::Done,
             last: true,
             parks: true,
+            unpinned: false,
+            no_swap: false,
             fails: None,
             stolen: 0,
             lie: 0,
@@ -270,6 +278,12 @@ impl<'p> PageOps for Script<'p> {
 
     fn write_out(&mut self, page: &&'p Page) -> Result<PageOut, PageOp> {
         self.call(PageOp::WriteOut)?;
+        if self.answers.pins_written {
+            page.pins.set(PinCount {
+                total: 1,
+                longterm: Some(1),
+            });
+        }
         if self.answers.written == PageOut::Success {
             page.flags
                 .set(page.flags.get().difference(PageFlags::DIRTY));
@@ -323,6 +337,13 @@ impl<'p> Lists for Script<'p> {
     }
 
     fn park(&mut self, page: &'p Page, pins: Pins) -> Result<(), &'p Page> {
+        if self.answers.unpinned {
+            page.pins.set(PinCount {
+                total: 0,
+                longterm: Some(0),
+            });
+            return Err(page);
+        }
         if !self.answers.parks {
             return Err(page);
         }
@@ -335,6 +356,10 @@ impl<'p> Lists for Script<'p> {
             .iter()
             .map(|(page, _)| u64::from(page.size.get()))
             .sum()
+    }
+
+    fn has_swap(&self) -> bool {
+        !self.answers.no_swap
     }
 
     fn watermark(&self) -> Watermark {

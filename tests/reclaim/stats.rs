@@ -4,7 +4,9 @@ use crate::model::Frame;
 use crate::model::sequence::EVERYTHING;
 use crate::setup::{FRAMES, activate_some, populated};
 use pinfold::pin::PinKind;
-use pinfold::reclaim::{ActivateReason, KeepReason, LruScan, ScanControl, Stats};
+use pinfold::reclaim::{
+    ActivateReason, Futility, KeepReason, LruScan, Progress, ScanControl, Stats,
+};
 
 /// Statistics of two unlike passes, with as many counters above zero as there can be.
 fn parts() -> Vec<Stats> {
@@ -147,4 +149,28 @@ fn reasons_have_counters_of_their_own() {
     assert_eq!(activated, stats.activated);
     assert!(stats.kept_for(KeepReason::Pinned(pinfold::pin::Pins::None)) > 0);
     assert!(stats.activated_for(ActivateReason::Dirty) > 0);
+}
+
+/// Passes that did not meet their target count, whatever they brought; one that did starts afresh;
+/// one that is not over does not count.
+#[test]
+fn when_it_is_futile() {
+    let frames = Frame::all(FRAMES, true);
+    let machine = populated(&frames);
+    let mut scan = LruScan::new(9);
+    let mut futility = Futility::new(2);
+    assert_eq!(futility.note(&scan, Progress::Exhausted, &machine), None);
+    for _ in 0..5 {
+        assert_eq!(futility.note(&scan, Progress::More, &machine), None);
+        assert_eq!(futility.failures(), 1);
+    }
+    assert_eq!(futility.note(&scan, Progress::Reached, &machine), None);
+    assert_eq!(futility.failures(), 0);
+    assert_eq!(futility.note(&scan, Progress::Exhausted, &machine), None);
+    let frames = Frame::all(FRAMES, true);
+    let mut machine = populated(&frames);
+    let _ = scan.step(&mut machine, &ScanControl::new(EVERYTHING), 20);
+    assert!(scan.reclaimed() > 0, "partial success");
+    let verdict = futility.note(&scan, Progress::Exhausted, &machine);
+    assert_eq!(verdict.expect("futile").passes, 2);
 }
