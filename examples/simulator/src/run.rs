@@ -1,0 +1,398 @@
+//! What each command does.
+
+use crate::cli::{Amount, Cli, Command, ImportArgs, RunArgs, ScenarioArgs, assignments};
+use crate::costs::{self, Costs};
+use crate::error::Error;
+use crate::machine::{Failures, Marks, Plan};
+use crate::model::Model;
+use crate::policy::Policy;
+use crate::replay::{read_all, replay};
+use crate::report::{self, Report};
+use crate::scenario;
+use crate::summary;
+use crate::trace::{self, Input, Trace};
+use crate::workload::{self, Workload};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::HashSet;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// Runs the command line.
+pub fn run(cli: &Cli) -> Result<(), Error> {
+    match &cli.command {
+        None => match cli.run.model {
+            Some(model) => cache_model(&cli.run, model),
+            None => compare(&cli.run),
+        },
+        Some(Command::Scenario(args)) => tell(args),
+        Some(Command::Import(args)) => import(args),
+        Some(Command::Generate(args)) => crate::generate::generate(args),
+    }
+}
+
+/// The machine needs that many frames for its watermarks to mean something.
+const FEWEST_FRAMES: u32 = 64;
+
+/// All policies over one trace.
+fn compare(args: &RunArgs) -> Result<(), Error> {
+    let set = assignments(&args.set)?;
+    let costs = load_costs(args.costs.as_deref(), &set)?;
+    let workloads = load_workloads(&args.workloads, &set)?;
+    for (entry, part) in [
+        ("--write-share", args.write_share),
+        ("--file-share", args.file_share),
+    ] {
+        if !(0.0..=1.0).contains(&part) {
+            return Err(Error::config(entry, part.to_string(), "a part from 0 to 1"));
+        }
+    }
+    let frames = frames(args)?;
+    if frames < FEWEST_FRAMES {
+        return Err(Error::config(
+            "--frames",
+            format!("{frames} frames"),
+            format!("at least {FEWEST_FRAMES}, so that there can be watermarks"),
+        ));
+    }
+    check_pins(&workloads, frames)?;
+    let plan = Plan {
+        frames,
+        swap: args.swap.of(u64::from(frames)),
+        costs,
+        workloads,
+        seed: args.seed,
+        write_share: args.write_share,
+        file_share: args.file_share,
+        dirty_expire: 30_000,
+        failures: Failures::Linux,
+    };
+    let seeds: Vec<u64> = (0..args.seeds).map(|n| args.seed.wrapping_add(n)).collect();
+    let policies = if args.policies.is_empty() {
+        Policy::ALL.to_vec()
+    } else {
+        args.policies.clone()
+    };
+    let mut opened = Opened::new(args, "replaying")?;
+    let timing = Timing::begin();
+    let limit = args.limit.unwrap_or(u64::MAX);
+    let bar = opened.bar.clone();
+    let runs = replay(&mut *opened.trace, &policies, &seeds, &plan, limit, || {
+        bar.tick()
+    })?;
+    let timed = timing.of(runs.iter().map(|run| run.outcome.requests).sum());
+    opened.bar.finish_and_clear();
+    let rows = summary::rows(&runs);
+    let first = &runs[0].outcome;
+    let report = Report {
+        trace: opened.name,
+        requests: first.requests,
+        footprint: first.footprint,
+        plan: &plan,
+        seeds: &seeds,
+        findings: summary::findings(&rows, seeds.len()),
+        runs: &runs,
+        rows,
+    };
+    if let Some(path) = &args.report {
+        report::write_whole(path, &report::page(&report)?)?;
+    }
+    if let Some(path) = &args.svg {
+        report::write_whole(path, &report::overview(&report)?)?;
+    }
+    if args.json {
+        print(&(report::json(&report)? + "\n"))?;
+    } else {
+        print(&report::table(&report, args.all))?;
+    }
+    if args.timing {
+        eprintln!(
+            "timing (measured): {} runs of {} requests: {timed}",
+            runs.len(),
+            report.requests
+        );
+    }
+    Ok(())
+}
+
+/// A plain cache model.
+fn cache_model(args: &RunArgs, model: Model) -> Result<(), Error> {
+    let frames = frames(args)?;
+    if frames == 0 {
+        return Err(Error::config("--frames", "0 frames", "at least 1"));
+    }
+    let mut opened = Opened::new(args, "replaying")?;
+    let bar = opened.bar.clone();
+    let limit = args.limit.unwrap_or(u64::MAX);
+    let timing = Timing::begin();
+    let result = crate::model::run(model, frames, &mut *opened.trace, limit, || bar.tick())?;
+    opened.bar.finish_and_clear();
+    let ratio = result.misses as f64 / result.requests.max(1) as f64;
+    if args.json {
+        let json = serde_json::json!({
+            "trace": opened.name,
+            "model": model.name(),
+            "frames": frames,
+            "requests": result.requests,
+            "misses": result.misses,
+            "miss_ratio": ratio,
+        });
+        print(&format!("{json:#}\n"))?;
+    } else {
+        print(&format!(
+            "{}, {} on {frames} frames: {} requests, {} misses, miss ratio {ratio:.4}\n",
+            opened.name,
+            model.name(),
+            result.requests,
+            result.misses
+        ))?;
+    }
+    if args.timing {
+        eprintln!(
+            "timing (measured): {}; {:.1} bytes per resident page ({} bytes for {})",
+            timing.of(result.requests),
+            result.bytes as f64 / result.resident.max(1) as f64,
+            result.bytes,
+            result.resident
+        );
+    }
+    Ok(())
+}
+
+/// The four failures.
+fn tell(args: &ScenarioArgs) -> Result<(), Error> {
+    let told = scenario::play(&args.which)?;
+    if !args.json {
+        return print(&scenario::text(&told));
+    }
+    let json =
+        serde_json::to_string_pretty(&told).map_err(|error| Error::Machine(error.to_string()))?;
+    print(&(json + "\n"))
+}
+
+fn import(args: &ImportArgs) -> Result<(), Error> {
+    let mut trace = trace::open(&args.trace, args.format, Arc::default())?;
+    let limit = args.limit.unwrap_or(u64::MAX);
+    let window = args.window as usize;
+    let mut text = Vec::new();
+    let name = args.out.as_deref().unwrap_or(Path::new("standard output"));
+    let done = crate::import::import(&mut *trace, window, limit, &mut text, name)?;
+    let text = String::from_utf8_lossy(&text);
+    match &args.out {
+        Some(path) => report::write_whole(path, &text)?,
+        None => print(&text)?,
+    }
+    eprintln!(
+        "{} accesses to {} pages, {} of them kept",
+        done.accesses, done.pages, done.kept
+    );
+    Ok(())
+}
+
+fn load_costs(file: Option<&Path>, set: &[(String, toml::Value)]) -> Result<Costs, Error> {
+    let (name, text) = match file {
+        None => ("costs".to_owned(), costs::DEFAULT.to_owned()),
+        Some(path) => (
+            path.display().to_string(),
+            std::fs::read_to_string(path).map_err(Error::io(path))?,
+        ),
+    };
+    let mut table = text
+        .parse::<toml::Table>()
+        .map_err(|error| Error::config(&name, error.message().trim(), "a cost table in TOML"))?;
+    for (key, value) in set {
+        if let Some(entry) = key.strip_prefix("costs.") {
+            table.insert(entry.to_owned(), value.clone());
+        }
+    }
+    Costs::parse(&name, table)
+}
+
+fn load_workloads(names: &[String], set: &[(String, toml::Value)]) -> Result<Vec<Workload>, Error> {
+    let names: Vec<_> = names.iter().filter(|name| *name != "none").collect();
+    for (key, _) in set {
+        let prefix = key.split_once('.').map(|(prefix, _)| prefix);
+        let known = match prefix {
+            None | Some("costs") => true,
+            Some(prefix) => names.iter().any(|name| {
+                Path::new(name)
+                    .file_stem()
+                    .is_some_and(|stem| stem == prefix)
+            }),
+        };
+        if !known {
+            let found = format!("no workload of this name is in the run: {key}");
+            return Err(Error::config(
+                "--set",
+                found,
+                "ENTRY, WORKLOAD.ENTRY or costs.ENTRY",
+            ));
+        }
+    }
+    if names.len() > 8 {
+        let found = format!("{} workloads", names.len());
+        return Err(Error::config("--workload", found, "8 at most"));
+    }
+    names.iter().map(|name| workload::load(name, set)).collect()
+}
+
+/// Pins may not leave fewer frames than the watermarks need.
+fn check_pins(workloads: &[Workload], frames: u32) -> Result<(), Error> {
+    let pinned: f64 = workloads.iter().map(|w| w.pinned * f64::from(frames)).sum();
+    let left = f64::from(frames) - pinned;
+    if left < f64::from(2 * Marks::of(frames).high) {
+        return Err(Error::config(
+            "the workloads",
+            format!("{pinned:.0} pages to be pinned of {frames} frames"),
+            format!(
+                "{} frames at least that are not pinned",
+                2 * Marks::of(frames).high
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// How many frames there are; a part of the footprint takes a pass over the trace.
+fn frames(args: &RunArgs) -> Result<u32, Error> {
+    let Amount::Percent(percent) = args.frames else {
+        return Ok(args.frames.of(0));
+    };
+    if args.trace == "-" {
+        return Err(Error::config(
+            "--frames",
+            format!("{percent} % of a trace from standard input, which can be read only once"),
+            "a number of frames",
+        ));
+    }
+    let mut opened = Opened::new(args, "measuring the footprint")?;
+    let mut objects = HashSet::new();
+    let limit = args.limit.unwrap_or(u64::MAX);
+    read_all(&mut *opened.trace, limit, |chunk| {
+        objects.extend(chunk.iter().map(|request| request.object));
+        opened.bar.tick();
+        true
+    })?;
+    opened.bar.finish_and_clear();
+    let frames = args.frames.of(objects.len() as u64);
+    if frames == 0 {
+        return Err(Error::config(
+            &opened.name,
+            format!(
+                "a footprint of {} pages, {percent} % of which is less than one page",
+                objects.len()
+            ),
+            "a larger footprint, or --frames N",
+        ));
+    }
+    Ok(frames)
+}
+
+/// A trace that is being read, and the bar that shows how far.
+struct Opened {
+    trace: Box<dyn Trace>,
+    name: String,
+    bar: Bar,
+}
+
+impl Opened {
+    fn new(args: &RunArgs, what: &'static str) -> Result<Self, Error> {
+        let read = Arc::new(AtomicU64::new(0));
+        let trace = trace::open(&args.trace, args.format, Arc::clone(&read))?;
+        let trace = if args.by_size {
+            Box::new(trace::BySize::new(trace, &args.trace))
+        } else {
+            trace
+        };
+        Ok(Self {
+            trace,
+            name: args.trace.clone(),
+            bar: Bar::new(Input::length(&args.trace), read, what),
+        })
+    }
+}
+
+/// A progress bar, on a terminal; nothing in a pipe.
+#[derive(Clone)]
+struct Bar {
+    bar: ProgressBar,
+    read: Arc<AtomicU64>,
+}
+
+impl Bar {
+    fn new(length: Option<u64>, read: Arc<AtomicU64>, what: &'static str) -> Self {
+        let bar = if !std::io::stderr().is_terminal() {
+            ProgressBar::hidden()
+        } else if let Some(length) = length {
+            let style = ProgressStyle::with_template("{msg} {bar:40} {percent}% {eta}");
+            ProgressBar::new(length)
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        } else {
+            ProgressBar::new_spinner()
+        };
+        bar.set_message(what);
+        Self { bar, read }
+    }
+
+    fn tick(&self) {
+        if !self.bar.is_hidden() {
+            self.bar.set_position(self.read.load(Ordering::Relaxed));
+        }
+    }
+
+    fn finish_and_clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// How long something took, on the clock on the wall and of the processor, and what it came to for
+/// each request. On a busy machine only the second says anything.
+struct Timing {
+    began: Instant,
+    cpu: Option<f64>,
+}
+
+impl Timing {
+    fn begin() -> Self {
+        Self {
+            began: Instant::now(),
+            cpu: cpu_seconds(),
+        }
+    }
+
+    fn of(&self, requests: u64) -> String {
+        let wall = self.began.elapsed().as_secs_f64();
+        let rate = |seconds: f64| requests as f64 / seconds.max(1e-9) / 1e6;
+        let mut text = format!("{wall:.3} s, {:.2} million requests/s", rate(wall));
+        if let (Some(before), Some(after)) = (self.cpu, cpu_seconds()) {
+            let cpu = after - before;
+            text += &format!(
+                "; {cpu:.2} s of processor time, {:.2} million requests for each second of it",
+                rate(cpu)
+            );
+        }
+        text
+    }
+}
+
+/// Processor time of the program so far, all threads, in seconds; Linux only.
+fn cpu_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let user: f64 = fields.next()?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    // In hundredths of a second, whatever the kernel's own tick.
+    Some((user + system) / 100.0)
+}
+
+/// Prints; a reader that has gone away is no error.
+fn print(text: &str) -> Result<(), Error> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::io("standard output")(error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,147 @@
+//! Traces: one request after the other, from a file or standard input, in constant memory.
+
+mod by_size;
+mod csv_format;
+mod input;
+mod lackey;
+mod oracle;
+
+pub use by_size::BySize;
+pub use csv_format::CsvTrace;
+pub use input::Input;
+pub use lackey::LackeyTrace;
+pub use oracle::OracleTrace;
+
+use crate::error::{At, Error, Place};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// The size of a page in bytes, as a power of two.
+pub const PAGE_SHIFT: u32 = 12;
+
+/// One access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Request {
+    /// When, in the trace's own unit.
+    pub time: u64,
+    /// What: a page number, or the name of an object that is taken for a page.
+    pub object: u64,
+    /// How large the object is, in bytes.
+    pub size: u32,
+    /// How it is used.
+    pub op: Op,
+    /// What kind of memory it is, where the trace says.
+    pub kind: Kind,
+}
+
+/// How memory is accessed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Op {
+    #[default]
+    Read,
+    Write,
+    /// An instruction was fetched.
+    Exec,
+    /// The format does not say: reads and writes are told apart by a seeded draw per object.
+    Unknown,
+}
+
+/// What is behind a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// The trace does not say: a seeded draw per object.
+    #[default]
+    Unknown,
+    Anon,
+    File,
+}
+
+/// A source of requests.
+pub trait Trace: Send {
+    /// Appends at most `max` requests to `out`; none at the end.
+    fn fill(&mut self, out: &mut Vec<Request>, max: usize) -> Result<(), Error>;
+}
+
+/// A format of traces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// libCacheSim's 24-byte records: u32 time, u64 object, u32 size, i64 next access.
+    #[value(name = "oracleGeneral")]
+    OracleGeneral,
+    /// Named columns: object, and optionally time, size, operation, kind.
+    Csv,
+    /// What `valgrind --tool=lackey --trace-mem=yes` writes.
+    Lackey,
+}
+
+impl Format {
+    /// The format that a file's name says, a `.zst` at its end left out.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let name = name.to_ascii_lowercase();
+        let stem = name.strip_suffix(".zst").unwrap_or(&name);
+        let file = Path::new(stem).file_name()?.to_str()?;
+        if file.contains("oraclegeneral") {
+            Some(Self::OracleGeneral)
+        } else if file.ends_with(".csv") {
+            Some(Self::Csv)
+        } else if file.ends_with(".lackey") || file.contains(".lackey.") {
+            Some(Self::Lackey)
+        } else {
+            None
+        }
+    }
+}
+
+/// Opens a trace: one that the program carries, by name, a file, or `-` for standard input.
+///
+/// The counter is advanced by every byte that is read, before decompression.
+pub fn open(
+    name: &str,
+    format: Option<Format>,
+    read: Arc<AtomicU64>,
+) -> Result<Box<dyn Trace>, Error> {
+    let input = Input::open(name, read)?;
+    let format = match format.or_else(|| Format::of_name(input.name())) {
+        Some(format) => format,
+        None => {
+            return Err(Error::config(
+                input.name(),
+                "the name does not say which format it has",
+                "--format oracleGeneral, csv or lackey, or a name that ends in .oracleGeneral, \
+                 .csv or .lackey (each also with .zst)",
+            ));
+        }
+    };
+    Ok(match format {
+        Format::OracleGeneral => Box::new(OracleTrace::new(input)),
+        Format::Csv => Box::new(CsvTrace::new(input)?),
+        Format::Lackey => Box::new(LackeyTrace::new(input)),
+    })
+}
+
+pub(crate) fn wrong(
+    file: &str,
+    at: At,
+    found: impl Into<String>,
+    expected: impl Into<String>,
+) -> Error {
+    Error::Trace {
+        place: Place {
+            file: file.to_owned(),
+            at,
+        },
+        found: found.into(),
+        expected: expected.into(),
+    }
+}
+
+/// A stream that could not be read: its end is missing, or it is not what its magic says.
+fn zstd(file: &str, offset: u64, error: &std::io::Error) -> Error {
+    wrong(
+        file,
+        At::Offset(offset),
+        format!("the data cannot be decompressed from here on ({error})"),
+        "a complete zstd stream",
+    )
+}
