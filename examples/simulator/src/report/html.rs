@@ -134,7 +134,7 @@ fn numbers(html: &mut String, report: &Report<'_>) {
     }
     html.push_str("</p>\n<div class=\"wide\"><table>\n<tr><th></th>");
     for row in &report.rows {
-        let name = row.policy.replace(", ", ",<br>");
+        let name = row.which.short().replace(", ", ",<br>");
         let _ = write!(html, "<th>{}{name}</th>", dot(row));
     }
     html.push_str("</tr>\n");
