@@ -120,7 +120,7 @@ impl<L: PinPolicy> UnmapRequest<L> {
     /// let through, with their index.
     ///
     /// What [`ask`](Self::ask) says of each, but at the speed of memory where pins are few: pages
-    /// are first [ruled out](PinReading::rules_out) eight at a time, with one branch.
+    /// are first [ruled out](PinReading::rules_out) 32 at a time, with one branch.
     ///
     /// # Examples
     ///
@@ -144,7 +144,7 @@ impl<L: PinPolicy> UnmapRequest<L> {
         pages: &[P],
         mut forbidden: impl FnMut(usize, PinVerdict, Pins),
     ) {
-        const TOGETHER: usize = 8;
+        const TOGETHER: usize = 32;
         if !L::READS_PINS {
             return;
         }
