@@ -28,7 +28,8 @@ pub trait PinReading {
 /// negative count still reads as pinned.
 ///
 /// "No" is certain. "Yes" is wrong for every page that 1024 ordinary references hold, such as the
-/// text of a C library.
+/// text of a C library, and for every large page that keeps no exact count: 512 mappings and 512
+/// references of the cache are enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Biased;
 

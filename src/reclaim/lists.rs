@@ -139,7 +139,9 @@ pub trait Lists: PageOps {
     }
 
     /// Asks other holders of memory to shrink, such as
-    /// [device shrinkers](crate::shrinker::shrink_slab), and returns how many base pages came back.
+    /// [device shrinkers](crate::shrinker::shrink_slab), and returns how many base pages came back:
+    /// to the allocator, that is. Pages that were only unpinned count when the scan takes them; one
+    /// that counts them here too ends too early.
     fn shrink_others(&mut self, priority: u8) -> u64 {
         let _ = priority;
         0
