@@ -4,6 +4,7 @@ mod active;
 pub mod decide;
 mod fate;
 mod futility;
+mod lap;
 mod lists;
 mod ops;
 mod park;

@@ -3,8 +3,8 @@
 
 use super::active::{Refill, age_page};
 use super::fate::shrink_page;
-use super::lists::Release;
-use super::lists::{Lists, Lru};
+use super::lap::{Lap, Turn};
+use super::lists::{Lists, Lru, Release};
 use super::park::ParkPolicy;
 use super::stats::Stats;
 use super::{Fate, KeepReason, PageOp, ScanControl, ShrinkError};
@@ -59,56 +59,6 @@ debug_fields!(LruScan {
     flush,
     errors,
 });
-
-/// The list whose turn it is, and how many pages are left of its batch.
-#[derive(Debug, Clone, Copy)]
-struct Turn {
-    list: usize,
-    left: usize,
-}
-
-impl Turn {
-    /// The first list is next.
-    const NONE: Self = Self {
-        list: Lru::ALL.len(),
-        left: 0,
-    };
-}
-
-/// Once round a list: its pages come from the old end and go back to the young one.
-#[derive(Debug, Clone, Copy, Default)]
-struct Lap {
-    /// Base pages until every one that was there when the lap began has been met.
-    left: u64,
-    /// Base pages met in this lap that are pinned and still on the list.
-    pinned: u64,
-    /// As many in the lap before.
-    before: u64,
-}
-
-impl Lap {
-    fn pinned(self) -> u64 {
-        self.pinned.max(self.before)
-    }
-
-    /// The first page of a list of `pages` is about to be taken.
-    const fn begin(&mut self, pages: u64) {
-        self.left = pages;
-    }
-
-    /// It was met. Whether that was the last of the lap.
-    fn met(&mut self, pages: u64, pinned: bool) -> bool {
-        self.left = self.left.saturating_sub(pages);
-        if pinned {
-            self.pinned = self.pinned.saturating_add(pages);
-        }
-        let over = self.left == 0;
-        if over {
-            self.before = core::mem::take(&mut self.pinned);
-        }
-        over
-    }
-}
 
 /// How a pass, or a step of one, ended.
 #[must_use]
