@@ -214,8 +214,9 @@ proptest! {
         };
         let (mut now, mut latest, mut started) = (start, 0, None);
         let (mut asked, mut shrunk, mut ended) = (0, 0, 0);
-        // After the events, three at the last moment: it must be over.
-        let last = [(Event::Tick, i64::MAX); 4];
+        // After the events, three steps that bring the clock to its end from wherever it stands, and
+        // then four at the last moment, the first of which may start the ladder: it must be over.
+        let last = [(Event::Tick, i64::MAX); 3 + 4];
         for (event, by) in moves.into_iter().chain(last) {
             now = now.saturating_add_signed(by);
             latest = now.max(latest);
