@@ -56,6 +56,13 @@ impl Holder {
 impl Drop for Holder {
     fn drop(&mut self) {
         let _ = self.process.kill();
-        let _ = self.process.wait();
+        // A read that is held up keeps it from ending even so. It is answered when the slow file
+        // system goes, which is later: waiting for ever would be a deadlock.
+        for _ in 0..200 {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
     }
 }

@@ -53,7 +53,7 @@ impl SlowFs {
 
     /// Waits until a read is held up: its pages are pinned from before that to its answer.
     pub(super) fn wait(&self) -> Result<()> {
-        let patience = Duration::from_secs(5);
+        let patience = Duration::from_secs(30);
         let (reads, _) = self
             .reads
             .came
