@@ -56,9 +56,9 @@ impl Holder {
 impl Drop for Holder {
     fn drop(&mut self) {
         let _ = self.process.kill();
-        // A read that is held up keeps it from ending even so. It is answered when the slow file
-        // system goes, which is later: waiting for ever would be a deadlock.
-        for _ in 0..200 {
+        // A read that is held up keeps it from ending even so, and may arrive only now.
+        for _ in 0..1000 {
+            super::slow::answer_all();
             if !matches!(self.process.try_wait(), Ok(None)) {
                 return;
             }
