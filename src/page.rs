@@ -45,7 +45,8 @@ use crate::pin::PinCount;
 /// }
 ///
 /// let frame = Frame { flags: PageFlags::ANON | PageFlags::SWAP_BACKED, refs: 2, maps: 1 };
-/// assert_eq!(frame.explained_refs(), 2, "its mapping's, and the caller's own");
+/// let explained = frame.explained_refs(frame.flags());
+/// assert_eq!(explained, 2, "its mapping's, and the caller's own");
 /// ```
 pub trait PageLike {
     /// The state of the page.
@@ -94,11 +95,11 @@ pub trait PageLike {
 
     /// How many references the page's own state explains: one for each mapping, one for each base
     /// page in the page cache or the swap cache, one for private data, and the caller's own.
+    /// `flags` is that state, as the caller has just read it.
     ///
     /// Linux counts the same ones where it must know that nobody else holds a page
     /// (`expected_page_refs` in `mm/migrate.c`, `is_page_cache_freeable` in `mm/vmscan.c`, 5.8).
-    fn explained_refs(&self) -> u32 {
-        let flags = self.flags();
+    fn explained_refs(&self, flags: PageFlags) -> u32 {
         let cached = flags.intersects(PageFlags::PAGE_CACHE.union(PageFlags::SWAP_CACHE));
         let cache = if cached { self.base_pages() } else { 0 };
         let private = u32::from(flags.contains(PageFlags::PRIVATE));
@@ -116,23 +117,45 @@ pub trait PageLike {
     /// both counters in one word overrides this with a single load, and its readings are exact
     /// whatever moves.
     fn counts(&self) -> RefCounts {
-        let before = self.explained_refs();
+        let before = self.explained_refs(self.flags());
         let refs = self.ref_count();
-        let after = self.explained_refs();
+        let flags = self.flags();
         RefCounts {
+            flags,
             refs,
-            explained: before.min(after),
+            explained: before.min(self.explained_refs(flags)),
         }
+    }
+
+    /// [`counts`](Self::counts), if there are at least `least` references, compared unsigned as
+    /// Linux does: an overflowed count is a very high one.
+    ///
+    /// The default asks for the reference count first, which is all that most pages are asked. A
+    /// representation whose [`counts`](Self::counts) is one load overrides this to load once.
+    #[inline]
+    fn counts_from(&self, least: u32) -> Option<RefCounts> {
+        if unsigned(self.ref_count()) < least {
+            return None;
+        }
+        Some(self.counts())
     }
 }
 
 /// A reference count and how much of it is explained, as [`PageLike::counts`] reads them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RefCounts {
+    /// The state of the page, as it was read last.
+    pub flags: PageFlags,
     /// The reference count, pins included.
     pub refs: i32,
     /// The references that the page's state explains.
     pub explained: u32,
+}
+
+/// As Linux compares a reference count: an overflowed one is a very high one.
+#[inline]
+pub(crate) const fn unsigned(refs: i32) -> u32 {
+    u32::from_ne_bytes(refs.to_ne_bytes())
 }
 
 macro_rules! forward_page {
@@ -162,11 +185,14 @@ macro_rules! forward_page {
             fn size(&self) -> u64 {
                 (**self).size()
             }
-            fn explained_refs(&self) -> u32 {
-                (**self).explained_refs()
+            fn explained_refs(&self, flags: PageFlags) -> u32 {
+                (**self).explained_refs(flags)
             }
             fn counts(&self) -> RefCounts {
                 (**self).counts()
+            }
+            fn counts_from(&self, least: u32) -> Option<RefCounts> {
+                (**self).counts_from(least)
             }
         }
     )*};

@@ -584,7 +584,11 @@ fn the_refined_estimate_rounds_at_half_a_bias() {
         (-1, 10, u32::MAX / 1024),
     ];
     for (refs, explained, estimate) in rows {
-        let counts = RefCounts { refs, explained };
+        let counts = RefCounts {
+            flags: PageFlags::empty(),
+            refs,
+            explained,
+        };
         assert_eq!(refined_estimate::<1024>(counts), estimate, "{counts:?}");
     }
 }

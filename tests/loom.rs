@@ -651,8 +651,10 @@ fn refined_reading<const G: usize, const C: usize>(
 
 /// The mappings are read before the references, and not again.
 fn once(page: &Counted) -> RefCounts {
-    let explained = page.explained_refs();
+    let flags = page.flags();
+    let explained = page.explained_refs(flags);
     RefCounts {
+        flags,
         refs: page.ref_count(),
         explained,
     }

@@ -146,6 +146,15 @@ impl Packed {
         Self::maps_of(word) + cached as u32 + private as u32 + 1
     }
 
+    #[inline]
+    const fn counts_of(word: u64) -> RefCounts {
+        RefCounts {
+            flags: Self::flags_of(word),
+            refs: Self::refs_of(word),
+            explained: Self::explained_by(word),
+        }
+    }
+
     /// A mapping and its reference go in one step.
     #[inline]
     pub(crate) fn remove_mapping(&self) {
@@ -175,11 +184,12 @@ impl PageLike for Packed {
     /// One load: both counters at the same instant.
     #[inline]
     fn counts(&self) -> RefCounts {
+        Self::counts_of(self.word())
+    }
+    #[inline]
+    fn counts_from(&self, least: u32) -> Option<RefCounts> {
         let word = self.word();
-        RefCounts {
-            refs: Self::refs_of(word),
-            explained: Self::explained_by(word),
-        }
+        (Self::refs_of(word) as u32 >= least).then(|| Self::counts_of(word))
     }
 }
 

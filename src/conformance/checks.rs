@@ -3,7 +3,7 @@
 use super::{BuildPage, Case, PageState, Reach, Rng, observe};
 use crate::debug::debug_fields;
 use crate::invariants::{self, Broken, How};
-use crate::page::PageLike;
+use crate::page::{PageLike, unsigned};
 use crate::pin::{Biased, PinKind, PinReading, Refined};
 use crate::policy::{IgnorePins, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned};
 use crate::unmap::Verdict;
@@ -257,7 +257,7 @@ fn check_alike<P: BuildPage, L: PinPolicy>(
 /// [`Broken::PageDisagrees`].
 pub fn check_page<P: BuildPage>(state: &PageState, page: &P) -> Result<(), Broken> {
     let refs = state.refs(page.refs_per_pin());
-    let built: [(&'static str, i64, i64); 9] = [
+    let built: [(&'static str, i64, i64); 12] = [
         (
             "flags",
             state.flags.bits().into(),
@@ -277,7 +277,7 @@ pub fn check_page<P: BuildPage>(state: &PageState, page: &P) -> Result<(), Broke
         (
             "explained_refs",
             state.explained().into(),
-            page.explained_refs().into(),
+            page.explained_refs(page.flags()).into(),
         ),
         (
             "counts().explained",
@@ -288,6 +288,24 @@ pub fn check_page<P: BuildPage>(state: &PageState, page: &P) -> Result<(), Broke
             "counts().refs",
             page.ref_count().into(),
             page.counts().refs.into(),
+        ),
+        (
+            "counts().flags",
+            state.flags.bits().into(),
+            page.counts().flags.bits().into(),
+        ),
+        (
+            "counts_from(ref_count())",
+            1,
+            page.counts_from(unsigned(page.ref_count()))
+                .map_or(0, |from| (from == page.counts()).into()),
+        ),
+        (
+            "counts_from(above ref_count())",
+            0,
+            unsigned(page.ref_count())
+                .checked_add(1)
+                .map_or(0, |above| page.counts_from(above).is_some().into()),
         ),
         (
             "exact_pins",
@@ -322,7 +340,7 @@ fn agree(values: &[(&'static str, i64, i64)]) -> Result<(), Broken> {
 }
 
 /// All that a page says, as numbers; -1 for what it does not know.
-fn observed<P: PageLike + ?Sized>(page: &P) -> [(&'static str, i64); 11] {
+fn observed<P: PageLike + ?Sized>(page: &P) -> [(&'static str, i64); 13] {
     let counts = page.counts();
     let exact = page.exact_pins();
     let known = |n: Option<u32>| n.map_or(-1, i64::from);
@@ -342,12 +360,20 @@ fn observed<P: PageLike + ?Sized>(page: &P) -> [(&'static str, i64); 11] {
             "&page: size",
             i64::try_from(page.size()).unwrap_or(i64::MAX),
         ),
-        ("&page: explained_refs", page.explained_refs().into()),
+        (
+            "&page: explained_refs",
+            page.explained_refs(page.flags()).into(),
+        ),
         (
             "&page: counts",
             i64::from(counts.refs)
                 .wrapping_mul(1 << 32)
                 .wrapping_add(counts.explained.into()),
+        ),
+        ("&page: counts, flags", counts.flags.bits().into()),
+        (
+            "&page: counts_from",
+            page.counts_from(1).map_or(-1, |counts| counts.refs.into()),
         ),
     ]
 }

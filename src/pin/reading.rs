@@ -1,7 +1,8 @@
 //! Reading pins out of a page: the raw heuristic, and the refined one without its false positives.
 
 use super::{PIN_BIAS, Pins};
-use crate::page::{PageLike, RefCounts};
+use crate::flags::PageFlags;
+use crate::page::{PageLike, RefCounts, unsigned};
 
 /// A way of reading the pins of a page.
 ///
@@ -12,6 +13,14 @@ use crate::page::{PageLike, RefCounts};
 pub trait PinReading {
     /// Reads the pins of `page`, without touching it.
     fn read<P: PageLike + ?Sized>(page: &P) -> Pins;
+
+    /// Reads the pins of `page` together with its state: `None` is [`Pins::None`], which needs no
+    /// state. What [`ask`](crate::UnmapRequest::ask) puts to the policy.
+    #[inline]
+    fn read_with_flags<P: PageLike + ?Sized>(page: &P) -> Option<(Pins, PageFlags)> {
+        let pins = Self::read(page);
+        pins.maybe_pinned().then(|| (pins, page.flags()))
+    }
 
     /// Whether one cheap look is enough to say that `page` is not pinned: `true` is as certain as
     /// [`Pins::None`], `false` says nothing. For going over many pages, most of which are not.
@@ -87,10 +96,21 @@ impl PinReading for Refined {
         if let Some(count) = page.exact_pins() {
             return Pins::exactly(count);
         }
-        if unsigned(page.ref_count()) < PIN_BIAS {
-            return Pins::None;
+        match page.counts_from(PIN_BIAS) {
+            Some(counts) => maybe(page, refined_estimate::<PIN_BIAS>(counts)),
+            None => Pins::None,
         }
-        maybe(page, refined_estimate::<PIN_BIAS>(page.counts()))
+    }
+
+    #[inline]
+    fn read_with_flags<P: PageLike + ?Sized>(page: &P) -> Option<(Pins, PageFlags)> {
+        if let Some(count) = page.exact_pins() {
+            let pins = Pins::exactly(count);
+            return pins.maybe_pinned().then(|| (pins, page.flags()));
+        }
+        let counts = page.counts_from(PIN_BIAS)?;
+        let pins = maybe(page, refined_estimate::<PIN_BIAS>(counts));
+        pins.maybe_pinned().then_some((pins, counts.flags))
     }
 
     #[inline]
@@ -136,10 +156,4 @@ fn maybe<P: PageLike + ?Sized>(page: &P, estimate: u32) -> Pins {
         estimate,
         longterm: page.longterm_pins(),
     }
-}
-
-/// As Linux compares a reference count: an overflowed one is a very high one.
-#[inline]
-const fn unsigned(refs: i32) -> u32 {
-    u32::from_ne_bytes(refs.to_ne_bytes())
 }

@@ -90,11 +90,13 @@ where
     }
     if ask_pins && L::READS_PINS {
         let pins = L::Reading::read(page);
-        match request.verdict(pins, || state) {
-            PinVerdict::Proceed => {}
-            PinVerdict::NextVma => return Ok(early(Verdict::NextVma(pins))),
-            PinVerdict::SkipPage => return Ok(early(Verdict::SkipPage(pins))),
-            PinVerdict::Refuse => return Ok(early(Verdict::Refused(pins))),
+        if pins.maybe_pinned() {
+            match request.verdict(pins, state) {
+                PinVerdict::Proceed => {}
+                PinVerdict::NextVma => return Ok(early(Verdict::NextVma(pins))),
+                PinVerdict::SkipPage => return Ok(early(Verdict::SkipPage(pins))),
+                PinVerdict::Refuse => return Ok(early(Verdict::Refused(pins))),
+            }
         }
     }
     let area = Area {

@@ -112,8 +112,12 @@ impl<L: PinPolicy> UnmapRequest<L> {
         if !L::READS_PINS {
             return (PinVerdict::Proceed, Pins::None);
         }
-        let pins = L::Reading::read(page);
-        (self.verdict(pins, || page.flags()), pins)
+        let (mut verdict, mut found) = (PinVerdict::Proceed, Pins::None);
+        if let Some((pins, flags)) = L::Reading::read_with_flags(page) {
+            verdict = self.verdict(pins, flags);
+            found = pins;
+        }
+        (verdict, found)
     }
 
     /// Asks the policy about each page of an array, and tells `forbidden` of those that it does not
@@ -166,14 +170,11 @@ impl<L: PinPolicy> UnmapRequest<L> {
         }
     }
 
-    /// The policy's verdict on a page with these pins in this state. It is not asked about no pins,
-    /// on which it has only [one answer](PinPolicy#contract): most pages have none.
+    /// The policy's verdict on a page with these pins, which are not none, in this state: on no pins
+    /// it has only [one answer](PinPolicy#contract), and most pages have none.
     #[inline]
-    pub(crate) fn verdict(&self, pins: Pins, page: impl FnOnce() -> PageFlags) -> PinVerdict {
-        if !pins.maybe_pinned() {
-            return PinVerdict::Proceed;
-        }
-        let operation = Operation::of(self.flags, page());
+    pub(crate) fn verdict(&self, pins: Pins, page: PageFlags) -> PinVerdict {
+        let operation = Operation::of(self.flags, page);
         self.policy.verdict(operation, self.context, pins)
     }
 }

@@ -210,8 +210,7 @@ where
         if L::SECOND_LOOK {
             // The pinner's partner in the race.
             let pins = race::second_look(|| L::Reading::read(self.page));
-            let verdict = self.request.verdict(pins, || self.page.flags());
-            if !verdict.proceeds() {
+            if pins.maybe_pinned() && !self.request.verdict(pins, self.page.flags()).proceeds() {
                 return put_back(self.walk, entry, bits, false, Stop::PinAppeared(pins));
             }
         }

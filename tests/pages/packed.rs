@@ -66,6 +66,7 @@ impl PageLike for PackedPage {
             0
         };
         RefCounts {
+            flags,
             refs,
             explained: maps + cache + u32::from(flags.contains(PageFlags::PRIVATE)) + 1,
         }

@@ -137,7 +137,7 @@ impl Imagined {
         };
         let pins = holders.short.saturating_add(holders.longterm);
         let refs = page
-            .explained_refs()
+            .explained_refs(flags)
             .saturating_add(holders.others)
             .saturating_add(pins.saturating_mul(PIN_BIAS));
         page.refs.set(i32::try_from(refs).unwrap_or(i32::MAX));

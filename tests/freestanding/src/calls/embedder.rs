@@ -60,8 +60,9 @@ impl PageLike for AnyPage {
         &base_pages() -> u32;
         &base_shift() -> u32;
         &size() -> u64;
-        &explained_refs() -> u32;
+        &explained_refs(flags: PageFlags) -> u32;
         &counts() -> RefCounts;
+        &counts_from(least: u32) -> Option<RefCounts>;
     }
 }
 
@@ -107,7 +108,7 @@ pub struct AnyReading;
 
 impl PinReading for AnyReading {
     fn read<P: PageLike + ?Sized>(page: &P) -> Pins {
-        keep(page.counts());
+        keep(page.counts_from(opaque()));
         opaque()
     }
 }

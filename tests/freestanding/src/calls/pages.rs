@@ -65,8 +65,9 @@ fn page<P: PageLike + ?Sized>(page: &P) {
     keep(PageLike::base_pages(page));
     keep(PageLike::base_shift(page));
     keep(PageLike::size(page));
-    keep(PageLike::explained_refs(page));
+    keep(PageLike::explained_refs(page, opaque()));
     keep(PageLike::counts(page));
+    keep(PageLike::counts_from(page, opaque()));
 }
 
 fn vmas() {

@@ -187,4 +187,6 @@ fn read<P: PageLike>(page: &P) {
     keep(<Biased as PinReading>::rules_out(page));
     keep(<Refined as PinReading>::rules_out(page));
     keep(<Refined as PinReading>::read(page));
+    keep(<Biased as PinReading>::read_with_flags(page));
+    keep(<Refined as PinReading>::read_with_flags(page));
 }

@@ -86,7 +86,11 @@ impl<A: Opaque, B: Opaque, C: Opaque> Opaque for (A, B, C) {
 
 opaque_flags!(UnmapFlags, PageFlags, VmFlags, PteFlags, reclaim::ScanFlags);
 
-opaque_struct!(RefCounts { refs, explained });
+opaque_struct!(RefCounts {
+    flags,
+    refs,
+    explained
+});
 opaque_struct!(PlainPage {
     flags,
     refs,
