@@ -1,0 +1,20 @@
+//! The public suite catches what it is there for: pages, readings and policies that are wrong in one
+//! thing each; and its cases reach what they say.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(clippy::cast_possible_truncation)]
+
+#[path = "suite_catches/answers.rs"]
+mod answers;
+#[path = "suite_catches/cases.rs"]
+mod cases;
+#[path = "suite_catches/liar.rs"]
+mod liar;
+#[path = "suite_catches/observed.rs"]
+mod observed;
+mod pages;
+#[path = "suite_catches/tally.rs"]
+mod tally;
+#[path = "suite_catches/walks.rs"]
+mod walks;
