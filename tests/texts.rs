@@ -1,0 +1,306 @@
+//! What values print: `Debug` that is not derived reads as if it were, and every error says what
+//! happened with the numbers that it carries.
+
+#![cfg(not(loom))]
+#![allow(clippy::unwrap_used)]
+
+use core::error::Error;
+use core::fmt::{Debug, Display};
+use pinfold::conformance::PageState;
+use pinfold::invariants::Broken;
+use pinfold::pin::race::FastPinError;
+use pinfold::pin::{
+    BlockError, LedgerError, LedgerFault, NotBlocked, NotParked, ParkError, PinAllError, PinCount,
+    PinError, PinKind, PinLedger, PinWord, Pins, RefusedCharge, ReleaseError, UnexpectedRefs,
+    pin_all,
+};
+use pinfold::placement::WhyNot;
+use pinfold::reclaim::{PageOp, ShrinkError};
+use pinfold::shrinker::PriorityError;
+use pinfold::unmap::{Callback, Stop, UnmapError};
+use pinfold::{FlushDebt, Outcome, PageFlags, Reason, Verdict};
+
+const PINS: Pins = Pins::Exactly(PinCount {
+    total: 3,
+    longterm: Some(2),
+});
+
+/// Each value with what it prints.
+fn prints<T: Display + Debug>(rows: impl IntoIterator<Item = (T, &'static str)>) {
+    for (value, text) in rows {
+        assert_eq!(value.to_string(), text, "{value:?}");
+    }
+}
+
+#[test]
+fn pins_and_their_errors() {
+    let estimate = 4;
+    let maybe = |longterm| Pins::Maybe { estimate, longterm };
+    prints([
+        (Pins::None, "not pinned"),
+        (PINS, "pinned 3 (2 long-term)"),
+        (maybe(None), "maybe pinned, about 4"),
+        (maybe(Some(1)), "maybe pinned, about 4 (1 long-term)"),
+    ]);
+    prints([
+        (PinError::Overflow, "the pin counter is at its end"),
+        (PinError::Underflow, "no such pin is held"),
+        (PinError::Blocked, "pins are blocked on this page"),
+        (PinError::Free, "the page is free or frozen"),
+    ]);
+    let three = PinCount {
+        total: 3,
+        longterm: None,
+    };
+    prints([
+        (BlockError::Pinned(three), "3 pins are held"),
+        (BlockError::Parked, "the page is parked"),
+        (BlockError::AlreadyBlocked, "pins are blocked already"),
+    ]);
+    prints([
+        (ParkError::NotPinned, "the page is not pinned"),
+        (ParkError::AlreadyParked, "the page is parked already"),
+        (ParkError::Blocked, "pins are blocked on this page"),
+    ]);
+    prints([(NotBlocked, "pins are not blocked on this page")]);
+    prints([(NotParked, "the page is not parked")]);
+    prints([(UnexpectedRefs(7), "the page has 7 references")]);
+    prints([
+        (
+            FastPinError::Changed,
+            "the entry changed while its page was pinned",
+        ),
+        (
+            FastPinError::Refused(PinError::Free),
+            "the page was not pinned: the page is free or frozen",
+        ),
+        (
+            FastPinError::Lost(PinError::Underflow),
+            "the pin was released by somebody else: no such pin is held",
+        ),
+    ]);
+}
+
+#[test]
+fn errors_of_groups_name_the_page_and_their_source() {
+    let (index, error) = (5, PinError::Blocked);
+    let failed = |lost| PinAllError { index, error, lost };
+    prints([
+        (
+            failed(0),
+            "page 5 was not pinned: pins are blocked on this page",
+        ),
+        (
+            failed(2),
+            "page 5 was not pinned: pins are blocked on this page; 2 pins were already lost",
+        ),
+    ]);
+    let count = 4;
+    let release = ReleaseError {
+        index,
+        error,
+        count,
+    };
+    prints([(
+        release,
+        "4 pins were not released, the first on page 5: pins are blocked on this page",
+    )]);
+    assert_eq!(
+        failed(0).source().unwrap().to_string(),
+        error.to_string(),
+        "the page's own error"
+    );
+    assert_eq!(release.source().unwrap().to_string(), error.to_string());
+}
+
+#[test]
+fn errors_of_the_ledger() {
+    prints([
+        (LedgerError::Full, "the ledger is full"),
+        (
+            LedgerError::DuplicateOwner,
+            "the owner has an account already",
+        ),
+        (LedgerError::UnknownOwner, "no such owner"),
+        (LedgerError::ChargesOpen, "the owner has open charges"),
+        (LedgerError::UnknownCharge, "no such charge"),
+        (LedgerError::NoPages, "an object of no pages is not charged"),
+        (LedgerError::Limit, "the owner's limit is reached"),
+        (LedgerError::TooMany, "the charge has fewer pages left"),
+        (LedgerError::CounterEnd, "the owner's counter is at its end"),
+    ]);
+    prints([
+        (
+            LedgerFault::Live { id: 9 },
+            "owner 9: live pages are not those of its charges",
+        ),
+        (
+            LedgerFault::Totals { id: 9 },
+            "owner 9: acquired less released is not live",
+        ),
+        (LedgerFault::Orphans, "charges of a closed account"),
+        (
+            LedgerFault::Slots,
+            "open and free charges are not all charges",
+        ),
+    ]);
+    let mut ledger = PinLedger::<1, 1>::new();
+    let owner = ledger.add_owner(1, 10).unwrap();
+    let charge = ledger.charge(owner, PinKind::Short, 1, 0).unwrap();
+    let refused: RefusedCharge = PinLedger::<1, 1>::new().release(charge).unwrap_err();
+    assert_eq!(refused.to_string(), "no such charge");
+}
+
+#[test]
+fn errors_of_placement_and_shrinkers() {
+    prints([
+        (WhyNot::Limit, "the owner's limit is reached"),
+        (WhyNot::Blocked, "pins are blocked on this page"),
+        (WhyNot::Free, "the page is free or frozen"),
+        (WhyNot::Overflow, "the pin counter is at its end"),
+        (WhyNot::FsDax, "it would pin the layout of a file"),
+        (WhyNot::Page(PinError::Underflow), "no such pin is held"),
+        (WhyNot::Ledger(LedgerError::Full), "the ledger is full"),
+    ]);
+    prints([(PriorityError(13), "priority 13 is not from 0 to 12")]);
+}
+
+#[test]
+fn verdicts_and_outcomes() {
+    prints([
+        (Verdict::Done, "done"),
+        (Verdict::Unshared, "shared page table taken out"),
+        (Verdict::NotLocked, "next VMA: not locked"),
+        (
+            Verdict::NotMigratable,
+            "next VMA: device memory, not migratable",
+        ),
+        (Verdict::NextVma(PINS), "next VMA: pinned 3 (2 long-term)"),
+        (
+            Verdict::SkipPage(PINS),
+            "page skipped: pinned 3 (2 long-term)",
+        ),
+        (Verdict::Refused(PINS), "refused: pinned 3 (2 long-term)"),
+        (Verdict::Stopped(Stop::Young), "stopped: used recently"),
+    ]);
+    prints([
+        (Stop::Mlocked, "mlocked"),
+        (Stop::Young, "used recently"),
+        (
+            Stop::PinAppeared(PINS),
+            "a pin appeared, pinned 3 (2 long-term)",
+        ),
+        (Stop::SwapSlotRefused, "swap slot refused"),
+        (Stop::ArchRefused, "refused by the architecture"),
+        (Stop::LazyfreeRedirtied, "freed lazily, then written to"),
+        (
+            Stop::InconsistentAnon,
+            "swap-backed and swap cache disagree",
+        ),
+    ]);
+    prints([
+        (Outcome::Unmapped, "unmapped"),
+        (
+            Outcome::StillMapped(Reason::NotFound),
+            "still mapped: the reverse map does not lead to all mappings",
+        ),
+        (
+            Outcome::StillMapped(Reason::TemporaryStack),
+            "still mapped: in a temporary stack",
+        ),
+        (
+            Outcome::StillMapped(Reason::InVma(Verdict::Stopped(Stop::Mlocked))),
+            "still mapped: stopped: mlocked",
+        ),
+        (Outcome::Skipped(PINS), "skipped: pinned 3 (2 long-term)"),
+        (Outcome::Refused(PINS), "refused: pinned 3 (2 long-term)"),
+    ]);
+    prints([(FlushDebt::none(), "a TLB flush is owed for 0 entries")]);
+}
+
+/// The embedder's own error.
+#[derive(Debug, Clone, Copy)]
+struct Fault;
+
+impl Display for Fault {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the fault")
+    }
+}
+
+impl Error for Fault {}
+
+#[test]
+fn a_failed_callback_is_named_and_leads_to_its_source() {
+    let failed = UnmapError::Callback {
+        callback: Callback::SwapFree,
+        address: 0x1000,
+        source: Fault,
+    };
+    let text = "SwapFree failed at 0x1000: the fault";
+    assert_eq!(failed.to_string(), text);
+    assert_eq!(failed.source().unwrap().to_string(), "the fault");
+    assert!(UnmapError::<Fault>::NoReference.source().is_none());
+
+    let op = ShrinkError::Op {
+        op: PageOp::WriteOut,
+        source: Fault,
+        locked: true,
+    };
+    assert_eq!(op.to_string(), "WriteOut failed: the fault");
+    assert_eq!(op.source().unwrap().to_string(), "the fault");
+}
+
+#[test]
+fn a_guard_prints_without_asking_it_of_its_pages() {
+    let pages = [PinWord::new(), PinWord::new()];
+    let guard = pin_all(&pages, PinKind::Short).unwrap();
+    let text = "PinGuard { pages: 2, kind: Short, dirty: false }";
+    assert_eq!(format!("{guard:?}"), text);
+}
+
+#[test]
+fn structs_read_as_derived() {
+    #[derive(Debug)]
+    #[allow(dead_code)]
+    struct PageState {
+        flags: PageFlags,
+        maps: u32,
+        unexplained: u32,
+        short: u32,
+        longterm: u32,
+        base_pages: u32,
+    }
+    let derived = PageState {
+        flags: PageFlags::ANON,
+        maps: 1,
+        unexplained: 2,
+        short: 3,
+        longterm: 4,
+        base_pages: 5,
+    };
+    let ours = self::PageState {
+        flags: PageFlags::ANON,
+        maps: 1,
+        unexplained: 2,
+        short: 3,
+        longterm: 4,
+        base_pages: 5,
+    };
+    assert_eq!(format!("{ours:?}"), format!("{derived:?}"));
+    assert_eq!(format!("{ours:#?}"), format!("{derived:#?}"));
+}
+
+#[test]
+fn variants_read_as_derived() {
+    let broken = Broken::PageDisagrees {
+        what: "flags",
+        expected: 1,
+        found: -2,
+    };
+    let text = r#"PageDisagrees { what: "flags", expected: 1, found: -2 }"#;
+    assert_eq!(format!("{broken:?}"), text);
+    let text = "PageDisagrees {\n    what: \"flags\",\n    expected: 1,\n    found: -2,\n}";
+    assert_eq!(format!("{broken:#?}"), text);
+    assert_eq!(format!("{:?}", Broken::StillOwed), "StillOwed");
+}
