@@ -1,0 +1,121 @@
+//! The question put to one page, and to many in one call.
+
+#![cfg(not(loom))]
+#![allow(clippy::unwrap_used)]
+
+use pinfold::pin::{PinCount, Pins};
+use pinfold::unmap::Stop;
+use pinfold::{
+    IgnorePins, PageFlags, PinPolicy, PinVerdict, PlainPage, SkipLongterm, SkipOpportunistic,
+    SkipPinned, UnmapFlags, UnmapRequest, Verdict,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn page() -> impl Strategy<Value = PlainPage> {
+    let pins = prop_oneof![
+        6 => Just(None),
+        1 => (0u32..3, 0u32..3).prop_map(|(short, longterm)| Some(PinCount {
+            total: short.saturating_add(longterm),
+            longterm: Some(longterm),
+        })),
+    ];
+    let refs = prop_oneof![20 => 1i32..1024, 1 => 1020i32..3000, 1 => Just(-1)];
+    (any::<u32>(), refs, 0u32..2000, pins).prop_map(|(flags, refs, maps, pins)| PlainPage {
+        flags: PageFlags::from_bits_truncate(flags),
+        refs,
+        maps,
+        pins,
+        base_pages: 1,
+    })
+}
+
+/// What all pages are told in one call, beside what each is told alone.
+fn alike<L: PinPolicy + Copy>(
+    flags: UnmapFlags,
+    policy: L,
+    pages: &[PlainPage],
+) -> Result<usize, TestCaseError> {
+    let request = UnmapRequest::new(flags).unwrap().with_policy(policy);
+    let mut together = Vec::new();
+    request.ask_all(pages, |index, verdict, pins| {
+        together.push((index, verdict, pins));
+    });
+    let one = |(index, page): (usize, &PlainPage)| {
+        let (verdict, pins) = request.ask(page);
+        (!verdict.proceeds()).then_some((index, verdict, pins))
+    };
+    let alone: Vec<_> = pages.iter().enumerate().filter_map(one).collect();
+    prop_assert_eq!(&together, &alone);
+    Ok(alone.len())
+}
+
+proptest! {
+    #[test]
+    fn many_pages_are_told_what_each_is(
+        pages in vec(page(), 0..150),
+        flags in any::<u32>(),
+    ) {
+        let flags = UnmapFlags::from_bits_truncate(flags);
+        alike(flags, SkipOpportunistic::<pinfold::pin::Refined>::new(), &pages)?;
+        alike(flags, SkipLongterm::<pinfold::pin::Refined>::new(), &pages)?;
+        alike(flags, SkipPinned, &pages)?;
+        prop_assert_eq!(alike(flags, IgnorePins, &pages)?, 0);
+    }
+}
+
+#[test]
+fn a_pinned_page_is_found_wherever_it_is() {
+    let free = PlainPage {
+        flags: PageFlags::PAGE_CACHE,
+        refs: 3,
+        maps: 1,
+        pins: None,
+        base_pages: 1,
+    };
+    for many in [1, 31, 32, 33, 64, 100] {
+        for at in 0..many {
+            let mut pages = vec![free; many];
+            pages.get_mut(at).unwrap().refs = 3 + 1024;
+            let found = alike(UnmapFlags::BATCH_FLUSH, SkipPinned, &pages);
+            assert_eq!(found.unwrap(), 1, "page {at} of {many}");
+        }
+    }
+}
+
+#[test]
+fn without_pins_there_is_nothing_to_say() {
+    let request = UnmapRequest::new(UnmapFlags::MIGRATION).unwrap();
+    let free = PlainPage {
+        flags: PageFlags::ANON,
+        refs: 2,
+        maps: 1,
+        pins: None,
+        base_pages: 1,
+    };
+    assert_eq!(request.ask(&free), (PinVerdict::Proceed, Pins::None));
+}
+
+#[test]
+fn which_verdicts_are_for_the_pins_sake() {
+    let pins = Pins::Maybe {
+        estimate: 1,
+        longterm: None,
+    };
+    let rows = [
+        (Verdict::Done, false, true),
+        (Verdict::Unshared, false, true),
+        (Verdict::NotLocked, false, true),
+        (Verdict::NotMigratable, false, true),
+        (Verdict::NextVma(pins), true, true),
+        (Verdict::SkipPage(pins), true, true),
+        (Verdict::Refused(pins), true, false),
+        // Something was touched: the entry was cleared and put back.
+        (Verdict::Stopped(Stop::PinAppeared(pins)), false, false),
+        (Verdict::Stopped(Stop::Young), false, false),
+    ];
+    for (verdict, skip, goes_on) in rows {
+        assert_eq!(verdict.is_pin_skip(), skip, "{verdict:?}");
+        assert_eq!(verdict.goes_on(), goes_on, "{verdict:?}");
+    }
+}

@@ -1,0 +1,333 @@
+//! What an embedder gets who writes no more than a trait requires, and that a reference to an
+//! embedder's type says what the type says.
+
+#![cfg(not(loom))]
+#![allow(clippy::unwrap_used)]
+
+use core::cell::Cell;
+use core::convert::Infallible;
+use pinfold::pin::{
+    Biased, LargePageRefs, LedgerError, Owners, PinCount, PinError, PinKind, PinLedger, PinReading,
+    Pins, Refined, UnexpectedRefs,
+};
+use pinfold::placement::{Books, Placed, Zone};
+use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, Watermark};
+use pinfold::revoke::{Answer, Level, PinOwner};
+use pinfold::{
+    Bookkeeping, Cleared, Context, CounterDelta, Entry, Failure, FlushMode, Hook, NewEntry,
+    PageFlags, PageLike, PageTables, PinPolicy, PlainPage, PlainVma, PteFlags, Requester,
+    UnmapFlags, UnmapRequest, Unmapped, VmFlags, Vma,
+};
+
+const ENTRY: Entry = Entry {
+    address: 0x1000,
+    flags: PteFlags::empty(),
+};
+
+fn page(refs: i32, pins: Option<PinCount>) -> PlainPage {
+    PlainPage {
+        flags: PageFlags::PAGE_CACHE,
+        refs,
+        maps: 4,
+        pins,
+        base_pages: 1,
+    }
+}
+
+/// The required methods of [`PageLike`], with an exact count of pins.
+struct Bare(Option<PinCount>);
+
+impl PageLike for Bare {
+    fn flags(&self) -> PageFlags {
+        PageFlags::PAGE_CACHE | PageFlags::PRIVATE
+    }
+    fn ref_count(&self) -> i32 {
+        2000
+    }
+    fn map_count(&self) -> u32 {
+        7
+    }
+    fn exact_pins(&self) -> Option<PinCount> {
+        self.0
+    }
+}
+
+impl Placed for Bare {}
+
+#[test]
+fn a_bare_page() {
+    let pins = PinCount {
+        total: 3,
+        longterm: Some(2),
+    };
+    let (counted, uncounted) = (Bare(Some(pins)), Bare(None));
+    assert_eq!(
+        counted.longterm_pins(),
+        Some(2),
+        "what the exact count says"
+    );
+    assert_eq!(uncounted.longterm_pins(), None);
+    assert_eq!((counted.base_pages(), counted.base_shift()), (1, 12));
+    assert_eq!(counted.size(), 4096);
+    let counts = uncounted.counts();
+    assert_eq!(counts.flags, uncounted.flags());
+    assert_eq!((counts.refs, counts.explained), (2000, 7 + 1 + 1 + 1));
+    assert_eq!(uncounted.counts_from(2000), Some(counts));
+    assert_eq!(uncounted.counts_from(2001), None);
+    assert_eq!(counted.zone(), Zone::Normal);
+    assert_eq!(counted.pinnable(PinKind::Longterm), Ok(()));
+}
+
+#[test]
+fn an_overflowed_count_is_above_any_other() {
+    assert!(page(-1, None).counts_from(u32::MAX).is_some());
+    assert!(page(i32::MAX, None).counts_from(1 << 31).is_none());
+}
+
+#[test]
+fn a_plain_page_says_its_fields() {
+    let page = page(9, None);
+    assert_eq!((page.map_count(), page.ref_count()), (4, 9));
+    assert_eq!((&page).explained_refs(page.flags), 4 + 1 + 1);
+}
+
+#[test]
+fn references_to_areas() {
+    let mut vma = PlainVma {
+        flags: VmFlags::LOCKED,
+        range: 0x1000..0x3000,
+    };
+    fn of<V: Vma>(vma: V) -> (VmFlags, core::ops::Range<u64>) {
+        (vma.flags(), vma.range())
+    }
+    assert_eq!(of(&vma), (VmFlags::LOCKED, 0x1000..0x3000));
+    assert_eq!(of(&mut vma), (VmFlags::LOCKED, 0x1000..0x3000));
+}
+
+/// A reading with no more than it must have.
+struct Odd;
+
+impl PinReading for Odd {
+    fn read<P: PageLike + ?Sized>(page: &P) -> Pins {
+        if page.ref_count() % 2 == 0 {
+            return Pins::None;
+        }
+        Pins::Maybe {
+            estimate: 1,
+            longterm: None,
+        }
+    }
+}
+
+fn consistent<R: PinReading>(page: &PlainPage) {
+    let pins = R::read(page);
+    let with_flags = pins.maybe_pinned().then_some((pins, page.flags));
+    assert_eq!(R::read_with_flags(page), with_flags, "{page:?}");
+    if R::rules_out(page) {
+        assert_eq!(pins, Pins::None, "ruled out, and yet: {page:?}");
+    }
+}
+
+#[test]
+fn a_reading_is_one_whichever_way_it_is_asked() {
+    assert!(Odd::rules_out(&page(2, None)) && !Odd::rules_out(&page(3, None)));
+    for refs in [1, 2, 3, 1023, 1024, 1025, 1540, 1541, 5000, i32::MAX, -1] {
+        for total in [None, Some(0), Some(2)] {
+            let longterm = None;
+            let page = page(refs, total.map(|total| PinCount { total, longterm }));
+            consistent::<Odd>(&page);
+            consistent::<Biased>(&page);
+            consistent::<Refined>(&page);
+            let few = total.map_or((0..1024).contains(&refs), |total| total == 0);
+            assert_eq!(Biased::rules_out(&page), few, "{page:?}");
+            assert_eq!(Refined::rules_out(&page), few, "{page:?}");
+        }
+    }
+}
+
+/// A walk with no more than it must have.
+struct BareWalk;
+
+impl PageTables for BareWalk {
+    type Error = Infallible;
+
+    fn next_entry(&mut self) -> Result<Option<Entry>, Infallible> {
+        Ok(None)
+    }
+    fn test_and_clear_young(&mut self, _: &Entry) -> Result<bool, Infallible> {
+        Ok(false)
+    }
+    fn clear(&mut self, entry: &Entry, _: FlushMode) -> Result<Cleared, Infallible> {
+        Ok(Cleared {
+            flags: entry.flags,
+            deferred: false,
+        })
+    }
+    fn install(&mut self, _: &Entry, _: NewEntry) -> Result<(), Infallible> {
+        Ok(())
+    }
+    fn set_page_dirty(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+    fn remove_rmap(&mut self, _: &Entry) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+impl Bookkeeping for BareWalk {}
+
+#[test]
+fn a_bare_walk() {
+    let mut walk = BareWalk;
+    assert_eq!(walk.unshare_pmd(&ENTRY, &(0..1)), Ok(false));
+    assert_eq!(walk.widen_for_sharing(4..8), Ok(4..8));
+    assert_eq!(walk.arch_unmap(&ENTRY, PteFlags::DIRTY), Ok(Hook::Done));
+    assert_eq!(walk.count(CounterDelta::NONE), Ok(()));
+}
+
+/// Lists, and operations on their pages, with no more than they must have.
+struct BareLists;
+
+impl PageOps for BareLists {
+    type Page = PlainPage;
+    type Error = Infallible;
+
+    fn update(&mut self, _: &PlainPage, _: PageFlags, _: PageFlags) -> Result<(), Infallible> {
+        Ok(())
+    }
+    fn referenced(&mut self, _: &PlainPage) -> Result<Referenced, Infallible> {
+        Ok(Referenced::default())
+    }
+    fn unmap<L: PinPolicy>(
+        &mut self,
+        _: &PlainPage,
+        _: &UnmapRequest<L>,
+    ) -> Result<Unmapped, Failure<Infallible>> {
+        unreachable!("no test here unmaps")
+    }
+    fn remove(&mut self, _: &PlainPage, _: Removal) -> Result<Hook, Infallible> {
+        Ok(Hook::Done)
+    }
+}
+
+impl Lists for BareLists {
+    fn take(&mut self, _: Lru) -> Option<PlainPage> {
+        None
+    }
+    fn put(&mut self, _: Lru, _: PlainPage) {}
+    fn pages(&self, _: Lru) -> u64 {
+        0
+    }
+    fn free(&mut self, _: PlainPage, _: Release) {}
+}
+
+#[test]
+fn bare_operations_on_pages() {
+    let (mut ops, page) = (BareLists, page(3, None));
+    assert!(!ops.is_congested(&page));
+    assert!(!ops.is_swap_full(&page));
+    assert!(!ops.can_split(&page));
+    assert!(!ops.is_pmd_mapped(&page));
+    assert_eq!(ops.try_lock(&page), Ok(Hook::Done));
+    assert_eq!(ops.add_to_swap(&page), Ok(Hook::Refused));
+    assert_eq!(ops.split(&page), Ok(Hook::Refused));
+    assert_eq!(ops.release_buffers(&page), Ok(Hook::Refused));
+    assert_eq!(ops.write_out(&page), Ok(PageOut::Keep));
+    assert_eq!(ops.put_last(&page), Ok(true));
+}
+
+#[test]
+fn bare_lists() {
+    let (mut lists, page) = (BareLists, page(3, None));
+    assert_eq!(lists.park(page, Pins::None), Err(page), "handed back");
+    assert_eq!(lists.take_parked(), None);
+    assert_eq!(lists.pages_parked(), 0);
+    assert_eq!(lists.pin_owners(), Owners::default());
+    assert!(lists.has_swap());
+    assert_eq!(lists.watermark(), Watermark { free: 0, high: 0 });
+    assert_eq!(lists.shrink_others(0), 0);
+}
+
+/// Counts what it is told.
+#[derive(Default)]
+struct Told {
+    pressed: Cell<u32>,
+    cleared: Cell<u32>,
+}
+
+impl PinOwner for Told {
+    type Error = Infallible;
+
+    fn pressure(&mut self, _: Level) -> Result<Answer, Infallible> {
+        self.pressed.set(self.pressed.get() + 1);
+        Ok(Answer::No)
+    }
+    fn all_clear(&mut self) -> Result<(), Infallible> {
+        self.cleared.set(self.cleared.get() + 1);
+        Ok(())
+    }
+}
+
+#[test]
+fn owners_and_books_behind_a_reference() {
+    fn tell<O: PinOwner>(mut owner: O) {
+        let _ = owner.pressure(Level::Low);
+        let _ = owner.all_clear();
+    }
+    let mut told = Told::default();
+    tell(&mut told);
+    assert_eq!((told.pressed.get(), told.cleared.get()), (1, 1));
+
+    /// Refuses both.
+    struct Closed;
+    impl Books for Closed {
+        type Charge = ();
+        fn charge(&mut self, _: PinKind, _: u64) -> Result<(), LedgerError> {
+            Err(LedgerError::Full)
+        }
+        fn release(&mut self, (): ()) -> Result<(), LedgerError> {
+            Err(LedgerError::UnknownCharge)
+        }
+    }
+    fn close<B: Books<Charge = ()>>(mut books: B) -> [Result<(), LedgerError>; 2] {
+        [books.charge(PinKind::Short, 1), books.release(())]
+    }
+    let refused = [Err(LedgerError::Full), Err(LedgerError::UnknownCharge)];
+    assert_eq!(close(&mut Closed), refused);
+}
+
+#[test]
+fn a_large_page_freezes_at_its_count_alone() {
+    let page = LargePageRefs::new(3);
+    assert_eq!(page.freeze(2), Err(UnexpectedRefs(3)));
+    assert_eq!(page.unfreeze(1), Err(UnexpectedRefs(3)));
+    assert_eq!(page.freeze(3), Ok(()));
+    assert_eq!(page.pin(), Err(PinError::Free));
+    assert_eq!(page.unfreeze(5), Ok(()));
+    assert_eq!(page.freeze(5), Ok(()));
+}
+
+#[test]
+fn the_age_of_the_oldest_pages_of_an_owner() {
+    let mut ledger = PinLedger::<1, 2>::new();
+    let owner = ledger.add_owner(7, 100).unwrap();
+    assert_eq!(ledger.usage(owner).unwrap().oldest_age(50), None);
+    let _first = ledger.charge(owner, PinKind::Short, 1, 10).unwrap();
+    let _second = ledger.charge(owner, PinKind::Longterm, 1, 30).unwrap();
+    let usage = ledger.usage(owner).unwrap();
+    assert_eq!(usage.oldest_age(50), Some(40));
+    assert_eq!(usage.oldest_age(5), Some(0), "a clock that went back");
+}
+
+#[test]
+fn a_request_says_who_asks() {
+    let request = UnmapRequest::new(UnmapFlags::BATCH_FLUSH).unwrap();
+    assert_eq!(request.context(), Context::default());
+    let context = Context {
+        requester: Requester::Compaction,
+        priority: 3,
+    };
+    let request = request.with_context(context);
+    assert_eq!(request.context(), context);
+    assert_eq!(request.flags(), UnmapFlags::BATCH_FLUSH);
+}
