@@ -1,7 +1,9 @@
 //! Who pins: how many pages, of which kind, since when.
 
+mod recount;
+
 use super::PinKind;
-use super::account::{Charge, LedgerError, LedgerFault, OwnerId, OwnerUse, RefusedCharge};
+use super::account::{Charge, LedgerError, OwnerId, OwnerUse, RefusedCharge};
 use crate::debug::debug_fields;
 
 /// The books of pinned pages, by owner, in fixed space.
@@ -214,60 +216,6 @@ impl<const OWNERS: usize, const CHARGES: usize> PinLedger<OWNERS, CHARGES> {
             .enumerate()
             .filter(|(_, owner)| owner.open);
         owners.map(|(index, owner)| self.usage_of(index, owner))
-    }
-
-    /// Recounts everything from the open charges.
-    ///
-    /// # Errors
-    ///
-    /// [`LedgerFault`]: what does not add up, which would be a bug of this crate.
-    pub fn check(&self) -> Result<(), LedgerFault> {
-        for (index, owner) in self.owners.iter().enumerate() {
-            let sum = |kind| {
-                let entries = self.charges_of(index).filter(|entry| entry.kind == kind);
-                entries.fold(0u64, |sum, entry| sum.saturating_add(entry.pages))
-            };
-            let (short, longterm) = (sum(PinKind::Short), sum(PinKind::Longterm));
-            if !owner.open {
-                if self.charges_of(index).next().is_some() {
-                    return Err(LedgerFault::Orphans);
-                }
-                continue;
-            }
-            if (owner.short, owner.longterm) != (short, longterm) {
-                return Err(LedgerFault::Live { id: owner.id });
-            }
-            if owner.acquired.checked_sub(owner.released) != Some(owner.live()) {
-                return Err(LedgerFault::Totals { id: owner.id });
-            }
-        }
-        let open = self
-            .charges
-            .iter()
-            .filter(|slot| matches!(slot.state, State::Open(_)))
-            .count();
-        if open.checked_add(self.free_slots()?) != Some(CHARGES) {
-            return Err(LedgerFault::Slots);
-        }
-        Ok(())
-    }
-
-    /// Free slots: those never used, and those on the free list.
-    fn free_slots(&self) -> Result<usize, LedgerFault> {
-        let mut free = CHARGES.checked_sub(self.fresh).ok_or(LedgerFault::Slots)?;
-        let mut next = self.free;
-        while let Some(index) = next {
-            let slot = self.charges.get(index).ok_or(LedgerFault::Slots)?;
-            let State::Free { next: following } = slot.state else {
-                return Err(LedgerFault::Slots);
-            };
-            free = free.saturating_add(1);
-            if free > CHARGES {
-                return Err(LedgerFault::Slots);
-            }
-            next = following;
-        }
-        Ok(free)
     }
 
     fn owner(&self, id: OwnerId) -> Result<&Owner, LedgerError> {

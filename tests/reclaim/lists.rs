@@ -294,6 +294,22 @@ fn few_file_pages() {
     }
 }
 
+/// With no anonymous page to scan in their stead, few file pages are scanned as soon as there is a
+/// share of them.
+#[test]
+fn few_file_pages_and_nothing_else() {
+    let pages = vec![Page::file(); 16];
+    let mut script = Script::with(Answers {
+        watermark: Watermark { free: 0, high: 20 },
+        ..Answers::default()
+    });
+    script.list(&pages);
+    let mut scan = LruScan::new(1);
+    let control = ScanControl::new(EVERYTHING);
+    assert_eq!(scan.run(&mut script, &control), Progress::Reached);
+    assert_eq!(scan.priority(), 4, "16 pages, shifted by 4");
+}
+
 /// Anonymous pages that cannot be had do not keep few file pages from being scanned at last.
 #[test]
 fn few_file_pages_are_scanned_at_the_hardest_priority() {
@@ -318,9 +334,14 @@ fn few_file_pages_are_scanned_at_the_hardest_priority() {
 /// The inactive list is refilled only while it is shorter than the active one.
 #[test]
 fn when_pages_are_aged() {
-    for (inactive, active_pages, aged) in [(10, 10, false), (10, 11, true), (0, 3, true)] {
-        let mut pages = vec![Page::file(); inactive];
-        pages.extend(vec![active(Page::file()); active_pages]);
+    let kinds: [fn() -> Page; 2] = [Page::file, Page::anon];
+    let sizes = [(10, 10, false), (10, 11, true), (0, 3, true)];
+    for (page, (inactive, active_pages, aged)) in kinds
+        .into_iter()
+        .flat_map(|kind| sizes.map(|sizes| (kind, sizes)))
+    {
+        let mut pages = vec![page(); inactive];
+        pages.extend(vec![active(page()); active_pages]);
         let mut script = Script::with(Answers {
             removed: pinfold::Hook::Refused,
             ..Answers::default()
