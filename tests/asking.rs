@@ -6,8 +6,8 @@
 use pinfold::pin::{PinCount, Pins};
 use pinfold::unmap::Stop;
 use pinfold::{
-    IgnorePins, PageFlags, PinPolicy, PinVerdict, PlainPage, SkipLongterm, SkipOpportunistic,
-    SkipPinned, UnmapFlags, UnmapRequest, Verdict,
+    FlushDebt, IgnorePins, PageFlags, PinPolicy, PinVerdict, PlainPage, SkipLongterm,
+    SkipOpportunistic, SkipPinned, UnmapFlags, UnmapRequest, Verdict,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -94,6 +94,14 @@ fn without_pins_there_is_nothing_to_say() {
         base_pages: 1,
     };
     assert_eq!(request.ask(&free), (PinVerdict::Proceed, Pins::None));
+}
+
+#[test]
+fn a_flush_debt_of_nothing() {
+    let mut debt = FlushDebt::none();
+    debt.absorb(FlushDebt::none());
+    assert!(debt.is_none() && !debt.is_dirty());
+    debt.flush(|| Err("asked for nothing")).unwrap();
 }
 
 #[test]

@@ -4,14 +4,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::convert::Infallible;
 use core::ops::Range;
+use pinfold::pin::{PinCount, Refined};
 use pinfold::unmap::Verdict;
 use pinfold::{
     Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, IgnorePins, InVma, NewEntry,
-    NextVma, Outcome, PageFlags, PageLike, PageTables, PlainPage, PlainVma, PteFlags, Reason, Rmap,
-    SkipPinned, UnmapFlags, UnmapRequest, VmFlags, try_to_unmap, try_to_unmap_one,
+    NextVma, Outcome, PageFlags, PageLike, PageTables, PinPolicy, PlainPage, PlainVma, PteFlags,
+    Reason, Rmap, SkipOpportunistic, SkipPinned, UnmapFlags, UnmapRequest, VmFlags, try_to_unmap,
+    try_to_unmap_one,
 };
 
 const SWAP: PageFlags = PageFlags::ANON
@@ -268,10 +270,18 @@ impl Rmap for Mapped<'_> {
     }
 }
 
-/// A page whose counts change under the walk.
-struct Shared<'a>(&'a RefCell<PlainPage>);
+/// A page whose counts change under the walk, and how often its pins were read.
+struct Shared<'a>(&'a RefCell<PlainPage>, Cell<u32>);
+
+fn shared(page: &RefCell<PlainPage>) -> Shared<'_> {
+    Shared(page, Cell::new(0))
+}
 
 impl PageLike for Shared<'_> {
+    fn exact_pins(&self) -> Option<PinCount> {
+        self.1.set(self.1.get() + 1);
+        None
+    }
     fn flags(&self) -> PageFlags {
         self.0.borrow().flags
     }
@@ -300,9 +310,40 @@ fn over(
         asked: 0,
     };
     let request = UnmapRequest::new(asked).unwrap();
-    let unmapped = try_to_unmap(&Shared(&page), &request, &mut rmap).unwrap();
+    let unmapped = try_to_unmap(&shared(&page), &request, &mut rmap).unwrap();
     assert_eq!(unmapped.outcome.is_unmapped(), page.borrow().maps == 0);
     (unmapped.outcome, unmapped.vmas, unmapped.taken, rmap.asked)
+}
+
+/// The page is asked about once, and looked at again after each entry is cleared.
+#[test]
+fn pins_are_read_once_for_the_page_and_once_for_each_entry() {
+    fn reads<L: PinPolicy>(policy: L, vmas: u32) -> u32 {
+        let page = RefCell::new(PlainPage {
+            maps: 9,
+            ..page(PageFlags::PAGE_CACHE)
+        });
+        let mut rmap = Mapped {
+            page: &page,
+            vmas: (0..vmas).map(|_| PLAIN).collect(),
+            asked: 0,
+        };
+        let request = UnmapRequest::new(UnmapFlags::IGNORE_ACCESS).unwrap();
+        let shared = shared(&page);
+        let unmapped = try_to_unmap(&shared, &request.with_policy(policy), &mut rmap).unwrap();
+        assert_eq!(unmapped.taken, vmas);
+        shared.1.get()
+    }
+    for vmas in [0, 1, 5] {
+        let default = SkipOpportunistic::<Refined>::new();
+        assert_eq!(reads(default, vmas), 1 + vmas);
+        assert_eq!(reads(IgnorePins, vmas), 0);
+        assert_eq!(
+            reads(SkipPinned, vmas),
+            1 + vmas,
+            "each VMA asks for itself"
+        );
+    }
 }
 
 const PLAIN: (VmFlags, PteFlags) = (VmFlags::empty(), PteFlags::empty());
@@ -354,11 +395,11 @@ fn the_seed_patch_asks_in_every_vma() {
         asked: 0,
     };
     let request = UnmapRequest::new(UnmapFlags::empty()).unwrap();
-    let skipped = try_to_unmap(&Shared(&page), &request, &mut rmap).unwrap();
+    let skipped = try_to_unmap(&shared(&page), &request, &mut rmap).unwrap();
     assert!(matches!(skipped.outcome, Outcome::Skipped(_)));
     assert_eq!((skipped.vmas, rmap.asked), (0, 0), "once for the page");
     let request = request.with_policy(SkipPinned);
-    let passed = try_to_unmap(&Shared(&page), &request, &mut rmap).unwrap();
+    let passed = try_to_unmap(&shared(&page), &request, &mut rmap).unwrap();
     let reason = Reason::InVma(Verdict::NextVma(pinfold::pin::Pins::Maybe {
         estimate: 1,
         longterm: None,
