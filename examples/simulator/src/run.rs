@@ -36,6 +36,10 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
 /// The machine needs that many frames for its watermarks to mean something.
 const FEWEST_FRAMES: u32 = 64;
 
+/// Over all runs, which go on beside each other: 512 GiB of simulated memory, for which the
+/// machines take about 6 GB of the real one, and a model 5.
+const MOST_FRAMES: u64 = 1 << 27;
+
 /// All policies over one trace.
 fn compare(args: &RunArgs) -> Result<(), Error> {
     let set = assignments(&args.set)?;
@@ -57,6 +61,12 @@ fn compare(args: &RunArgs) -> Result<(), Error> {
             format!("at least {FEWEST_FRAMES}, so that there can be watermarks"),
         ));
     }
+    let policies = if args.policies.is_empty() {
+        Policy::ALL.to_vec()
+    } else {
+        args.policies.clone()
+    };
+    check_size(frames, args.seeds.saturating_mul(policies.len() as u64))?;
     check_pins(&workloads, frames)?;
     let plan = Plan {
         frames,
@@ -70,11 +80,6 @@ fn compare(args: &RunArgs) -> Result<(), Error> {
         failures: Failures::Linux,
     };
     let seeds: Vec<u64> = (0..args.seeds).map(|n| args.seed.wrapping_add(n)).collect();
-    let policies = if args.policies.is_empty() {
-        Policy::ALL.to_vec()
-    } else {
-        args.policies.clone()
-    };
     let mut opened = Opened::new(args, "replaying")?;
     let timing = Timing::begin();
     let limit = args.limit.unwrap_or(u64::MAX);
@@ -120,6 +125,7 @@ fn compare(args: &RunArgs) -> Result<(), Error> {
 /// A plain cache model.
 fn cache_model(args: &RunArgs, model: Model) -> Result<(), Error> {
     let frames = frames(args)?;
+    check_size(frames, 1)?;
     if frames == 0 {
         return Err(Error::config("--frames", "0 frames", "at least 1"));
     }
@@ -253,6 +259,18 @@ fn check_pins(workloads: &[Workload], frames: u32) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// Every run has frames of its own.
+fn check_size(frames: u32, runs: u64) -> Result<(), Error> {
+    if u64::from(frames).saturating_mul(runs) <= MOST_FRAMES {
+        return Ok(());
+    }
+    Err(Error::config(
+        "--frames",
+        format!("{frames} frames for each of {runs} runs"),
+        format!("at most {MOST_FRAMES} in all: fewer frames, seeds or policies"),
+    ))
 }
 
 /// How many frames there are; a part of the footprint takes a pass over the trace.

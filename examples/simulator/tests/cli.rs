@@ -357,6 +357,17 @@ fn what_cannot_be_is_refused() {
     with(&["--set", "gpu.object_pages=[9, 3]"], &["object_pages"]);
     with(&["--workload", "tpu"], &["tpu", "no such workload"]);
     with(&["--frames", "10"], &["10 frames", "at least 64"]);
+    let most = "at most 134217728 in all";
+    let absurd = ["--frames", "4000000000"];
+    with(&absurd, &["4000000000 frames for each of 60 runs", most]);
+    with(
+        &["--seeds", "1000", "--frames", "100000"],
+        &["of 6000 runs", most],
+    );
+    with(
+        &["--model", "lru", absurd[0], absurd[1]],
+        &["of 1 runs", most],
+    );
     with(&["--frames", "0.01%"], &["less than one page"]);
     with(&["--write-share", "2"], &["--write-share"]);
     refused(

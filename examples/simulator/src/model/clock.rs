@@ -49,7 +49,7 @@ impl Cache for Clock {
         false
     }
 
-    fn warm(&self, hashes: &[u32]) -> u64 {
+    fn warm(&mut self, hashes: &[u32]) -> u64 {
         let mut places = [0; AHEAD];
         for (place, &hash) in places.iter_mut().zip(hashes) {
             *place = self.index.warm(hash);

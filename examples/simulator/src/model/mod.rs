@@ -37,7 +37,7 @@ trait Cache {
     fn access(&mut self, object: u64, hash: u32) -> bool;
     /// Reads what `access` will for these hashes, [`AHEAD`] at most, so that many of these reads wait
     /// for memory at once; the result is of no meaning.
-    fn warm(&self, hashes: &[u32]) -> u64;
+    fn warm(&mut self, hashes: &[u32]) -> u64;
     fn resident(&self) -> u64;
     fn bytes(&self) -> usize;
 }

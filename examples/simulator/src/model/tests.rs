@@ -1,6 +1,6 @@
 //! The models against naive ones that were written apart from them.
 
-use super::{Cache, clock::Clock, fifo::Fifo, lru::Lru};
+use super::{AHEAD, Cache, clock::Clock, fifo::Fifo, lru::Lru};
 use crate::index::Index;
 use rand::{RngExt, SeedableRng};
 use std::collections::VecDeque;
@@ -35,12 +35,16 @@ fn naive(trace: &[u64], frames: usize, model: &str) -> u64 {
 
 fn misses<C: Cache>(trace: &[u64], frames: usize) -> u64 {
     let mut cache = C::with_frames(frames as u32);
-    let hits = trace
-        .iter()
-        .filter(|&&object| cache.access(object, Index::hash(object)))
-        .count();
+    let mut misses = 0;
+    for batch in trace.chunks(AHEAD) {
+        let hashes: Vec<u32> = batch.iter().map(|&object| Index::hash(object)).collect();
+        cache.warm(&hashes);
+        for (&object, hash) in batch.iter().zip(hashes) {
+            misses += u64::from(!cache.access(object, hash));
+        }
+    }
     assert!(cache.resident() <= frames as u64);
-    trace.len() as u64 - hits as u64
+    misses
 }
 
 #[test]
