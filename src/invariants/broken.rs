@@ -166,8 +166,8 @@ pub enum Broken {
         /// The reading.
         read: Pins,
     },
-    /// The refined reading sees no pin in fewer than 512 unexplained references, and with exact
-    /// counts none at all, where no pin is held.
+    /// The refined reading sees no pin in fewer than 512 unexplained references, where no pin is
+    /// held.
     PinInvented {
         /// References that nothing explains.
         unexplained: i64,

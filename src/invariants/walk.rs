@@ -101,7 +101,7 @@ pub fn skip_touches_nothing(walk: &Walk<'_>) -> Holds {
     }
     let what = if walk.ending.taken != 0 {
         "entries taken"
-    } else if walk.ending.deferred != 0 {
+    } else if walk.ending.deferred != 0 || walk.ending.deferred_dirty {
         "flush debt"
     } else if !walk.ending.owed.is_none() {
         "something owed"

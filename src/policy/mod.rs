@@ -182,7 +182,7 @@ impl PinVerdict {
 /// - With [`Pins::None`] the verdict is [`PinVerdict::Proceed`].
 /// - [`NextVma`](PinVerdict::NextVma) is for policies that set [`PER_VMA`](Self::PER_VMA).
 ///
-/// [`invariants::policy`](crate::invariants::policy) checks the first two on any policy.
+/// [`invariants::policy`](crate::invariants::policy) checks all three on any policy.
 ///
 /// # Examples
 ///

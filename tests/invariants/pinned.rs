@@ -235,9 +235,10 @@ const DIFFERENCES: [(&str, Change); 20] = [
     ("books", |s| s.after.books.others += 1),
 ];
 
-const SAID: [(&str, Change); 3] = [
+const SAID: [(&str, Change); 4] = [
     ("entries taken", |s| s.ending.taken = 1),
     ("flush debt", |s| s.ending.deferred = 1),
+    ("flush debt", |s| s.ending.deferred_dirty = true),
     ("something owed", |s| s.ending.owed = owed_end()),
 ];
 
