@@ -257,7 +257,7 @@ fn check_alike<P: BuildPage, L: PinPolicy>(
 /// [`Broken::PageDisagrees`].
 pub fn check_page<P: BuildPage>(state: &PageState, page: &P) -> Result<(), Broken> {
     let refs = state.refs(page.refs_per_pin());
-    let built: [(&'static str, i64, i64); 12] = [
+    let built: [(&'static str, i64, i64); 13] = [
         (
             "flags",
             state.flags.bits().into(),
@@ -273,6 +273,15 @@ pub fn check_page<P: BuildPage>(state: &PageState, page: &P) -> Result<(), Broke
             "base_pages",
             state.base_pages.into(),
             page.base_pages().into(),
+        ),
+        (
+            "size",
+            bytes(
+                1u64.checked_shl(page.base_shift())
+                    .unwrap_or(u64::MAX)
+                    .saturating_mul(state.base_pages.into()),
+            ),
+            bytes(page.size()),
         ),
         (
             "explained_refs",
@@ -339,6 +348,10 @@ fn agree(values: &[(&'static str, i64, i64)]) -> Result<(), Broken> {
     }
 }
 
+fn bytes(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
 /// All that a page says, as numbers; -1 for what it does not know.
 fn observed<P: PageLike + ?Sized>(page: &P) -> [(&'static str, i64); 13] {
     let counts = page.counts();
@@ -356,10 +369,7 @@ fn observed<P: PageLike + ?Sized>(page: &P) -> [(&'static str, i64); 13] {
         ("&page: longterm_pins", known(page.longterm_pins())),
         ("&page: base_pages", page.base_pages().into()),
         ("&page: base_shift", page.base_shift().into()),
-        (
-            "&page: size",
-            i64::try_from(page.size()).unwrap_or(i64::MAX),
-        ),
+        ("&page: size", bytes(page.size())),
         (
             "&page: explained_refs",
             page.explained_refs(page.flags()).into(),

@@ -2,7 +2,9 @@
 //!
 //! An embedder implements [`BuildPage`] for its page and calls [`suite`]: the page's own contract,
 //! the readings of its pins, the policies, the walks with every kind of fault, and the
-//! [invariants](crate::invariants) of all of them.
+//! [invariants](crate::invariants) of all of them. An embedder's own policy goes through
+//! [`check_case`], which walks under it, and [`invariants::policy`](crate::invariants::policy), which
+//! asks it what no walk would.
 //!
 //! ```
 //! # use pinfold::{PageFlags, PageLike};

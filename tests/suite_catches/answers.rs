@@ -130,9 +130,9 @@ fn every_answer_through_a_reference_is_compared() {
         ),
         (
             Answer::BaseShift,
-            &["&page: base_shift", "&page: base_shift"],
+            &["size", "&page: base_shift", "&page: base_shift"],
         ),
-        (Answer::Size, &["&page: size", "&page: size"]),
+        (Answer::Size, &["size", "&page: size", "&page: size"]),
         (
             Answer::ExplainedRefs,
             &[
