@@ -1,0 +1,351 @@
+//! Objects, pinned as a whole or not at all.
+
+use crate::machine::{Frame, Locked, Machine};
+use pinfold::pin::{LedgerError, PinCount, PinError, PinKind, PinLedger, PinWord, Pins, Refined};
+use pinfold::placement::{
+    Account, Books, PlaceRequest, PlaceStop, Rule, WhyMigrate, WhyNot, Zone, place_and_pin,
+};
+use pinfold::{Context, IgnorePins, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned};
+use proptest::prelude::*;
+
+const MIXED: [Zone; 6] = [
+    Zone::Normal,
+    Zone::Movable,
+    Zone::Normal,
+    Zone::Cma,
+    Zone::Movable,
+    Zone::Normal,
+];
+
+#[test]
+fn an_object_is_moved_and_pinned() {
+    let machine = Machine::new(&MIXED);
+    let request = PlaceRequest::new(PinKind::Longterm);
+    let zones = machine.run(&request, &Locked::new(100)).unwrap();
+    assert_eq!(zones, [Zone::Normal; 6]);
+    assert_eq!(machine.calls.get(), 3);
+
+    let machine = Machine::new(&MIXED);
+    let short = PlaceRequest::new(PinKind::Short);
+    assert_eq!(machine.run(&short, &Locked::new(100)).unwrap(), MIXED);
+    assert_eq!(machine.calls.get(), 0, "short pins may stay");
+
+    let machine = Machine::new(&MIXED);
+    let old = PlaceRequest {
+        rule: Rule::CmaOnly,
+        ..request
+    };
+    machine.run(&old, &Locked::new(100)).unwrap();
+    assert_eq!(machine.calls.get(), 1);
+}
+
+/// Failure (d) of this field: reclaim that the pinning sets off attacks the first half. Under the
+/// policies that read pins it finds none of the object's pages; without, it finds them all.
+#[test]
+fn reclaim_in_the_middle() {
+    fn zones<L: PinPolicy + Copy>(policy: L) -> Vec<Zone> {
+        let machine = Machine::new(&MIXED);
+        let request = PlaceRequest {
+            policy,
+            kind: PinKind::Longterm,
+            rule: Rule::default(),
+            attempts: 1,
+            context: Context::default(),
+        };
+        machine.run(&request, &Locked::new(100)).unwrap()
+    }
+    zones(SkipOpportunistic::<Refined>::new());
+    zones(SkipLongterm::<Refined>::new());
+    zones(SkipPinned);
+    let blind = std::panic::catch_unwind(|| zones(IgnorePins));
+    let said = blind.unwrap_err().downcast::<String>().unwrap();
+    assert!(said.starts_with("robbing Peter"), "{said}");
+}
+
+#[test]
+fn every_migration_failing() {
+    let request = PlaceRequest::new(PinKind::Longterm);
+    // The calls 3k to 3k + 2 are the three attempts at the k-th page that has to move, if all
+    // before succeed at once.
+    let movable: Vec<_> = (0..6).filter(|&i| MIXED[i] != Zone::Normal).collect();
+    for (k, &slot) in movable.iter().enumerate() {
+        for tries in 1..=3 {
+            let mut machine = Machine::new(&MIXED);
+            machine.fails = (k..k + tries).collect();
+            let result = machine.run(&request, &Locked::new(100));
+            if tries < 3 {
+                assert_eq!(result, Ok(vec![Zone::Normal; 6]));
+                assert_eq!(machine.calls.get(), 3 + tries);
+            } else {
+                let why = [WhyMigrate::Movable, WhyMigrate::Cma, WhyMigrate::Movable][k];
+                let stop = PlaceStop::NotMigrated(why, k + 2);
+                assert_eq!(result, Err((Some(slot), stop)));
+                assert_eq!(machine.calls.get(), k + 3);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_migration_that_does_not_move_is_bounded() {
+    for attempts in [0, 1, 7] {
+        let mut machine = Machine::new(&MIXED);
+        machine.misplaces = (0..100).collect();
+        let request = PlaceRequest {
+            attempts,
+            ..PlaceRequest::new(PinKind::Longterm)
+        };
+        let result = machine.run(&request, &Locked::new(100));
+        let stop = PlaceStop::MustMove(WhyMigrate::Movable);
+        assert_eq!(result, Err((Some(1), stop)));
+        assert_eq!(machine.calls.get(), attempts as usize);
+    }
+}
+
+#[test]
+fn a_page_that_refuses() {
+    let request = PlaceRequest::new(PinKind::Longterm);
+    for slot in 0..6 {
+        let machine = Machine::new(&MIXED);
+        machine.frames[slot].word.block().unwrap();
+        let result = machine.run(&request, &Locked::new(100));
+        assert_eq!(
+            result,
+            Err((Some(slot), PlaceStop::Refused(WhyNot::Blocked)))
+        );
+        assert_eq!(machine.calls.get(), 0, "nothing is moved for nothing");
+
+        let mut machine = Machine::new(&MIXED);
+        let full = u64::from(PinWord::MAX_PINS) << 34;
+        machine.frames[slot].word = PinWord::from_bits(full);
+        let result = machine.run(&request, &Locked::new(100));
+        assert_eq!(
+            result,
+            Err((Some(slot), PlaceStop::Refused(WhyNot::Overflow)))
+        );
+
+        let mut zones = MIXED;
+        zones[slot] = Zone::FsDax;
+        let result = Machine::new(&zones).run(&request, &Locked::new(100));
+        assert_eq!(result, Err((Some(slot), PlaceStop::Refused(WhyNot::FsDax))));
+    }
+    // The place that a page moved to refuses.
+    let machine = Machine::new(&MIXED);
+    machine.frames[6 + 3].word.block().unwrap();
+    let result = machine.run(&request, &Locked::new(100));
+    assert_eq!(result, Err((Some(3), PlaceStop::Refused(WhyNot::Blocked))));
+}
+
+/// The last pin that a page can take is ours: it is not asked for another one when its place is.
+#[test]
+fn a_page_that_is_pinned_is_not_asked_again() {
+    let request = PlaceRequest::new(PinKind::Longterm);
+    let mut machine = Machine::new(&MIXED);
+    let one_left = u64::from(PinWord::MAX_PINS - 1) << 34;
+    machine.frames[5].word = PinWord::from_bits(one_left);
+    assert_eq!(
+        machine.run(&request, &Locked::new(100)),
+        Ok(vec![Zone::Normal; 6])
+    );
+}
+
+#[test]
+fn a_page_that_says_so_is_not_tried() {
+    let request = PlaceRequest::new(PinKind::Longterm);
+    let refused = Err((Some(4), PlaceStop::Refused(WhyNot::Free)));
+    let mut machine = Machine::new(&MIXED);
+    machine.frames[4].refuses = Some(PinError::Free);
+    assert_eq!(machine.run(&request, &Locked::new(100)), refused);
+    assert!(!machine.frames[4].word.snapshot().ever_pinned);
+    // Neither is one that a page was moved to.
+    let mut machine = Machine::new(&MIXED);
+    machine.frames[6 + 4].refuses = Some(PinError::Free);
+    assert_eq!(machine.run(&request, &Locked::new(100)), refused);
+    assert!(!machine.frames[6 + 4].word.snapshot().ever_pinned);
+}
+
+#[test]
+fn others_hold_a_page_that_must_move() {
+    let request = PlaceRequest::new(PinKind::Longterm);
+    let machine = Machine::new(&MIXED);
+    machine.frames[3].word.pin(PinKind::Short).unwrap();
+    let Err((Some(3), PlaceStop::Held(refusal))) = machine.run(&request, &Locked::new(100)) else {
+        panic!("not held");
+    };
+    let pins = PinCount {
+        total: 1,
+        longterm: Some(0),
+    };
+    assert_eq!(refusal.pins, Pins::Exactly(pins));
+    assert_eq!(
+        machine.calls.get(),
+        1,
+        "the page before; this one is not tried"
+    );
+}
+
+#[test]
+fn limits_and_objects_of_nothing() {
+    let request = PlaceRequest::new(PinKind::Longterm);
+    let machine = Machine::new(&MIXED);
+    let result = machine.run(&request, &Locked::new(5));
+    assert_eq!(result, Err((None, PlaceStop::Refused(WhyNot::Limit))));
+    assert_eq!(machine.calls.get(), 0);
+
+    let result = Machine::new(&[]).run(&request, &Locked::new(5));
+    let none = WhyNot::Ledger(LedgerError::NoPages);
+    assert_eq!(result, Err((None, PlaceStop::Refused(none))));
+}
+
+#[test]
+fn a_parked_page_is_put_back() {
+    // Reclaim on another CPU parks a page that it meets pinned; the pin that was given back before
+    // the page moves, or because another one failed, is its last.
+    let frames = [Frame::new(Zone::Normal), Frame::new(Zone::Movable)];
+    let mut pages = [&frames[0], &frames[1]];
+    let request = PlaceRequest {
+        attempts: 2,
+        ..PlaceRequest::new(PinKind::Longterm)
+    };
+    let failed = place_and_pin(&mut pages, &request, &mut (), |_, _| {
+        if frames[0].word.snapshot().parked {
+            return Err(2);
+        }
+        frames[0].word.park().unwrap();
+        Err(1)
+    });
+    let error = failed.map(|_| ()).unwrap_err();
+    assert_eq!(error.stop, PlaceStop::NotMigrated(WhyMigrate::Movable, 2));
+    assert_eq!(frames.map(|frame| frame.settled.get()), [1, 0]);
+}
+
+#[test]
+fn a_pin_that_others_release_is_counted() {
+    let frames = [Frame::new(Zone::Normal), Frame::new(Zone::Cma)];
+    let mut pages = [&frames[0], &frames[1]];
+    let request = PlaceRequest {
+        attempts: 1,
+        ..PlaceRequest::new(PinKind::Longterm)
+    };
+    let failed = place_and_pin(&mut pages, &request, &mut (), |_, _| {
+        frames[0].word.unpin(PinKind::Longterm).map(drop).unwrap();
+        Err("no")
+    });
+    let error = failed.map(|_| ()).unwrap_err();
+    assert_eq!((error.index, error.lost), (Some(1), 1));
+    assert_eq!(
+        error.to_string(),
+        "page 1 was not pinned: it lies in a CMA area and was not migrated: no; \
+         1 pins were already lost"
+    );
+}
+
+#[test]
+fn unwinding_releases_the_pins() {
+    let frames = [Frame::new(Zone::Normal), Frame::new(Zone::Cma)];
+    let frames = core::panic::AssertUnwindSafe(&frames);
+    let request = PlaceRequest::new(PinKind::Longterm);
+    let unwound = std::panic::catch_unwind(|| {
+        let mut pages = [&frames[0], &frames[1]];
+        let placed = place_and_pin(&mut pages, &request, &mut (), |_, _| -> Result<(), ()> {
+            panic!("on purpose")
+        });
+        placed.is_ok()
+    });
+    assert!(unwound.is_err());
+    assert_eq!([frames[0].pins(), frames[1].pins()], [(0, 0); 2]);
+}
+
+#[test]
+fn an_account_of_a_ledger_at_hand() {
+    let mut ledger = PinLedger::<1, 1>::new();
+    let owner = ledger.add_owner(7, 2).unwrap();
+    let mut other = PinLedger::<1, 1>::with_tag(9);
+    let frames = [Frame::new(Zone::Normal), Frame::new(Zone::Normal)];
+    let mut pages = [&frames[0], &frames[1]];
+    let request = PlaceRequest::new(PinKind::Longterm);
+    let never = |_: &mut &Frame, _| Err::<(), ()>(());
+    let mut account = Account {
+        ledger: &mut ledger,
+        owner,
+        now: 50,
+    };
+    let placed = place_and_pin(&mut pages, &request, &mut account, never).unwrap();
+    placed.pins.release().unwrap();
+    let mut wrong = Account {
+        ledger: &mut other,
+        owner,
+        now: 0,
+    };
+    assert_eq!(
+        wrong.charge(PinKind::Short, 1).unwrap_err(),
+        LedgerError::UnknownOwner
+    );
+    assert_eq!(account.ledger.usage(owner).unwrap().oldest, Some(50));
+    account.release(placed.charge).unwrap();
+    assert_eq!(ledger.usage(owner).unwrap().live(), 0);
+}
+
+fn zone() -> impl Strategy<Value = Zone> {
+    prop_oneof![
+        3 => Just(Zone::Normal),
+        2 => Just(Zone::Movable),
+        2 => Just(Zone::Cma),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
+
+    /// All or nothing, the ledger agrees, and migrations are bounded, whatever fails; the outcome
+    /// is what a model says that only counts attempts.
+    #[test]
+    fn all_or_nothing(
+        zones in proptest::collection::vec(zone(), 1..8),
+        fails in proptest::collection::vec(0usize..20, 0..12),
+        misplaces in proptest::collection::vec(0usize..20, 0..6),
+        blocked in proptest::option::weighted(0.2, 0usize..8),
+        held in proptest::option::weighted(0.2, 0usize..8),
+        longterm in any::<bool>(),
+        attempts in 0u32..4,
+        limit in prop_oneof![5 => Just(100u64), 1 => 0u64..8],
+    ) {
+        let mut machine = Machine::new(&zones);
+        (machine.fails, machine.misplaces) = (fails, misplaces);
+        let kind = if longterm { PinKind::Longterm } else { PinKind::Short };
+        let blocked = blocked.filter(|&slot| slot < zones.len());
+        let held = held.filter(|&slot| slot < zones.len() && Some(slot) != blocked);
+        if let Some(slot) = blocked {
+            machine.frames[slot].word.block().unwrap();
+        }
+        if let Some(slot) = held {
+            machine.frames[slot].word.pin(PinKind::Short).unwrap();
+        }
+        let request = PlaceRequest { attempts, ..PlaceRequest::new(kind) };
+        let result = machine.run(&request, &Locked::new(limit));
+
+        let (mut calls, mut stopped) = (0, None);
+        if zones.len() as u64 > limit {
+            stopped = Some(None);
+        } else if blocked.is_some() {
+            stopped = Some(blocked);
+        } else if longterm {
+            for slot in (0..zones.len()).filter(|&slot| zones[slot] != Zone::Normal) {
+                let moved = held != Some(slot) && (0..attempts).any(|_| {
+                    calls += 1;
+                    let call = calls - 1;
+                    !machine.fails.contains(&call) && !machine.misplaces.contains(&call)
+                });
+                if !moved {
+                    stopped = Some(Some(slot));
+                    break;
+                }
+            }
+        }
+        prop_assert_eq!(result.as_ref().err().map(|(index, _)| *index), stopped);
+        prop_assert_eq!(machine.calls.get(), calls);
+        if let Ok(found) = result {
+            prop_assert!(!longterm || found.iter().all(|&zone| zone == Zone::Normal));
+        }
+    }
+}
