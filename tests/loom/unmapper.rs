@@ -20,68 +20,46 @@ trait Page: Pinnable + Send + Sync + 'static {
     fn assert_quiet(&self, mapped: bool, pinned: bool, taken: bool);
 }
 
-impl Page for BiasedRefs {
-    fn mapped_once() -> Self {
-        Self::new(2)
-    }
-    fn pins(&self) -> Pins {
-        match u32::try_from(self.get()).unwrap() / 1024 {
-            0 => Pins::None,
-            estimate => Pins::Maybe {
-                estimate,
-                longterm: None,
-            },
+/// The two that count references: by how many a pin counts, and how pins are read.
+macro_rules! counted {
+    ($counter:ty, $refs_per_pin:literal, $pins:expr) => {
+        impl Page for $counter {
+            fn mapped_once() -> Self {
+                Self::new(2)
+            }
+            fn pins(&self) -> Pins {
+                let pins: fn(&Self) -> Pins = $pins;
+                pins(self)
+            }
+            fn drop_mapping(&self) {
+                let _ = self.put_ref().unwrap();
+            }
+            fn take(&self) -> bool {
+                self.freeze(1).is_ok()
+            }
+            fn renew(&self) {
+                self.unfreeze(2).unwrap();
+            }
+            fn assert_quiet(&self, mapped: bool, pinned: bool, taken: bool) {
+                let all = 1 + i32::from(mapped) + $refs_per_pin * i32::from(pinned);
+                let refs = if taken { 0 } else { all };
+                assert_eq!(self.get(), refs, "a pin or an unpin was lost");
+                assert_eq!(self.pins().maybe_pinned(), pinned);
+            }
         }
-    }
-    fn drop_mapping(&self) {
-        let _ = self.put_ref().unwrap();
-    }
-    fn take(&self) -> bool {
-        self.freeze(1).is_ok()
-    }
-    fn renew(&self) {
-        self.unfreeze(2).unwrap();
-    }
-    fn assert_quiet(&self, mapped: bool, pinned: bool, taken: bool) {
-        let all = 1 + i32::from(mapped) + 1024 * i32::from(pinned);
-        assert_eq!(
-            self.get(),
-            if taken { 0 } else { all },
-            "a pin or an unpin was lost"
-        );
-    }
+    };
 }
 
-impl Page for LargePageRefs {
-    fn mapped_once() -> Self {
-        Self::new(2)
+counted!(BiasedRefs, 1024, |refs| {
+    match u32::try_from(refs.get()).unwrap() / 1024 {
+        0 => Pins::None,
+        estimate => Pins::Maybe {
+            estimate,
+            longterm: None,
+        },
     }
-    fn pins(&self) -> Pins {
-        Pins::exactly(self.exact_pins())
-    }
-    fn drop_mapping(&self) {
-        let _ = self.put_ref().unwrap();
-    }
-    fn take(&self) -> bool {
-        self.freeze(1).is_ok()
-    }
-    fn renew(&self) {
-        self.unfreeze(2).unwrap();
-    }
-    fn assert_quiet(&self, mapped: bool, pinned: bool, taken: bool) {
-        let all = 1 + i32::from(mapped) + i32::from(pinned);
-        assert_eq!(
-            self.get(),
-            if taken { 0 } else { all },
-            "a pin or an unpin was lost"
-        );
-        assert_eq!(
-            self.exact_pins().total,
-            u32::from(pinned),
-            "a pin or an unpin was lost"
-        );
-    }
-}
+});
+counted!(LargePageRefs, 1, |refs| Pins::exactly(refs.exact_pins()));
 
 impl Page for PinWord {
     fn mapped_once() -> Self {
