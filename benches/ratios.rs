@@ -9,7 +9,7 @@
 mod common;
 
 use common::cases::{Mix, PAGES, Population, check_all};
-use common::measured::Measured;
+use common::measured::{COPIES, Measured};
 use common::pages::{KernelPage, Packed, PlainCells};
 use common::pins::{self, Contended};
 use common::ratio::{Ratio, Scale, header, paired};
@@ -67,9 +67,9 @@ fn unmap_of<P: Measured>(scale: Scale) {
     for mix in Mix::ALL {
         let pages = Population::<P>::new(mix, PAGES);
         let rounds = scale.of(600, 1);
-        let gate = || timed(|| (0..8).map(|_| pages.gate_ours()).sum::<usize>());
-        let by_hand = || timed(|| (0..8).map(|_| pages.gate_hand()).sum::<usize>());
-        paired(rounds, 8 * PAGES, gate, by_hand)
+        let gate = || timed(|| (0..COPIES).map(|_| pages.gate_ours()).sum::<usize>());
+        let by_hand = || timed(|| (0..COPIES).map(|_| pages.gate_hand()).sum::<usize>());
+        paired(rounds, COPIES * PAGES, gate, by_hand)
             .print(&format!("gate, {}, {}", P::NAME, mix.name()), "<= 1.02");
     }
     for mix in Mix::ALL {

@@ -7,6 +7,7 @@
 
 use crate::common::embed::{self, Walk, bump};
 use crate::common::pages::{KernelPage, Packed, PlainCells};
+use core::hint::black_box;
 use core::sync::atomic::{Ordering, fence};
 use pinfold::pin::{PIN_BIAS, Pins};
 use pinfold::unmap::Stop;
@@ -165,7 +166,8 @@ macro_rules! by_hand {
     ($gate:ident, $walk:ident, $page:ty) => {
         /// The gate alone: how many of these pages are skipped.
         #[inline(never)]
-        pub(crate) fn $gate(pages: &[$page], flags: UnmapFlags) -> usize {
+        pub(crate) fn $gate<const COPY: usize>(pages: &[$page], flags: UnmapFlags) -> usize {
+            black_box(COPY);
             pages
                 .iter()
                 .filter(|page| {

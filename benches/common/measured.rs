@@ -5,6 +5,8 @@ use crate::common::embed::Walk;
 use crate::common::hand::{self, HandFailure, HandWalked};
 use crate::common::pages::{KernelPage, Packed, Page, PlainCells};
 use core::convert::Infallible;
+use core::hint::black_box;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use pinfold::{Failure, PlainVma, UnmapFlags, UnmapRequest, Walked, try_to_unmap_one};
 
 type Ours = Result<Walked, Failure<Infallible>>;
@@ -31,10 +33,36 @@ pub(crate) trait Measured: Page {
     fn gate_hand(pages: &[Self], flags: UnmapFlags) -> usize;
 }
 
+/// How many copies of a gate there are, at addresses of their own. A loop of eight instructions
+/// takes one cycle or two, as it lies to a cache line: the copies are called in turn, so that both
+/// sides are measured over many places.
+pub(crate) const COPIES: usize = 8;
+
+struct Turn(AtomicUsize);
+
+impl Turn {
+    const fn new() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+    fn next(&self) -> usize {
+        self.0.fetch_add(1, Ordering::Relaxed) % COPIES
+    }
+}
+
+macro_rules! copies {
+    ($($gate:ident)::+) => {
+        [
+            $($gate)::+::<0>, $($gate)::+::<1>, $($gate)::+::<2>, $($gate)::+::<3>,
+            $($gate)::+::<4>, $($gate)::+::<5>, $($gate)::+::<6>, $($gate)::+::<7>,
+        ]
+    };
+}
+
 macro_rules! measured {
     ($page:ty, $gate:ident, $walk:ident, $gate_hand:ident, $walk_hand:ident) => {
         #[inline(never)]
-        fn $gate(pages: &[$page], request: &UnmapRequest) -> usize {
+        fn $gate<const COPY: usize>(pages: &[$page], request: &UnmapRequest) -> usize {
+            black_box(COPY);
             pages
                 .iter()
                 .filter(|page| !request.ask(*page).0.proceeds())
@@ -74,7 +102,8 @@ macro_rules! measured {
                 hand::$walk_hand(page, vma, address, flags, walk)
             }
             fn gate_ours(pages: &[Self], request: &UnmapRequest) -> usize {
-                $gate(pages, request)
+                static TURN: Turn = Turn::new();
+                copies!($gate)[TURN.next()](pages, request)
             }
             #[inline(never)]
             fn gate_all(pages: &[Self], request: &UnmapRequest) -> usize {
@@ -83,7 +112,8 @@ macro_rules! measured {
                 skipped
             }
             fn gate_hand(pages: &[Self], flags: UnmapFlags) -> usize {
-                hand::$gate_hand(pages, flags)
+                static TURN: Turn = Turn::new();
+                copies!(hand::$gate_hand)[TURN.next()](pages, flags)
             }
         }
     };
