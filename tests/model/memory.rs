@@ -301,7 +301,9 @@ impl<'m> Machine<'m> {
                 Pte::Present(index, flags) if self.pins_on(index) == 0 => {
                     let shared = flags.difference(PteFlags::WRITABLE);
                     self.spaces[from].ptes[page] = Pte::Present(index, shared);
-                    self.map(to, page, &self.frames[index], PteFlags::empty());
+                    // Dirty too, as Linux's: the first writer takes a copy, and his entry with him.
+                    let copied = shared.difference(PteFlags::YOUNG);
+                    self.map(to, page, &self.frames[index], copied);
                 }
                 Pte::Present(index, _) => {
                     let Some(copy) = self.alloc() else { continue };
