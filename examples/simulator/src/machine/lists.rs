@@ -55,34 +55,33 @@ impl<'a> LruLists<'a> {
 
     /// Puts a frame at the young end.
     pub fn put(&mut self, list: u8, frame: &'a Frame) {
-        debug_assert_eq!(frame.on.get(), NOWHERE);
-        let ends = &mut self.lists[list as usize];
-        frame.on.set(list);
-        frame.older.set(ends.youngest);
-        frame.younger.set(NONE);
-        if ends.youngest == NONE {
-            ends.oldest = frame.index;
-        } else {
-            self.frames[ends.youngest as usize].younger.set(frame.index);
-        }
-        ends.youngest = frame.index;
-        ends.len += 1;
-        self.operations += 1;
+        self.put_at::<false>(list, frame);
     }
 
     /// Puts a frame at the old end, where the next scan finds it first.
     pub fn put_old(&mut self, list: u8, frame: &'a Frame) {
+        self.put_at::<true>(list, frame);
+    }
+
+    fn put_at<const OLD: bool>(&mut self, list: u8, frame: &'a Frame) {
         debug_assert_eq!(frame.on.get(), NOWHERE);
         let ends = &mut self.lists[list as usize];
-        frame.on.set(list);
-        frame.younger.set(ends.oldest);
-        frame.older.set(NONE);
-        if ends.oldest == NONE {
-            ends.youngest = frame.index;
+        let (end, other_end) = if OLD {
+            (&mut ends.oldest, &mut ends.youngest)
         } else {
-            self.frames[ends.oldest as usize].older.set(frame.index);
+            (&mut ends.youngest, &mut ends.oldest)
+        };
+        let outward = |frame: &'a Frame| if OLD { &frame.older } else { &frame.younger };
+        let inward = if OLD { &frame.younger } else { &frame.older };
+        frame.on.set(list);
+        inward.set(*end);
+        outward(frame).set(NONE);
+        if *end == NONE {
+            *other_end = frame.index;
+        } else {
+            outward(&self.frames[*end as usize]).set(frame.index);
         }
-        ends.oldest = frame.index;
+        *end = frame.index;
         ends.len += 1;
         self.operations += 1;
     }

@@ -40,6 +40,18 @@ fn failed(error: impl std::fmt::Display) -> Error {
     Error::Machine(format!("a chart could not be drawn: {error}"))
 }
 
+/// The axes and the grid that all charts have; `$size` of the labels' text.
+macro_rules! mesh {
+    ($chart:ident, $size:literal) => {
+        $chart
+            .configure_mesh()
+            .axis_style(FAINT)
+            .bold_line_style(FAINT)
+            .light_line_style(TRANSPARENT)
+            .label_style(text($size, &INK, HPos::Left, VPos::Top))
+    };
+}
+
 /// Draws, and puts classes in place of the colours.
 fn draw(
     size: (u32, u32),
@@ -253,12 +265,7 @@ fn stalls(report: &Report<'_>) -> Result<String, Error> {
             .y_label_area_size(74)
             .build_cartesian_2d(0.0..100.0, (least / 1.3..most * 1.3).log_scale())
             .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .axis_style(FAINT)
-            .bold_line_style(FAINT)
-            .light_line_style(TRANSPARENT)
-            .label_style(text(13, &INK, HPos::Left, VPos::Top))
+        mesh!(chart, 13)
             .axis_desc_style(text(13, &INK, HPos::Left, VPos::Top))
             .x_desc("per cent of stalls")
             .y_desc("model units (modelled)")
@@ -306,12 +313,7 @@ fn frames(report: &Report<'_>) -> Result<String, Error> {
                 .y_label_area_size(52)
                 .build_cartesian_2d(0.0..end, 0.0..most * 1.08)
                 .map_err(failed)?;
-            chart
-                .configure_mesh()
-                .axis_style(FAINT)
-                .bold_line_style(FAINT)
-                .light_line_style(TRANSPARENT)
-                .label_style(text(12, &INK, HPos::Left, VPos::Top))
+            mesh!(chart, 12)
                 .x_labels(3)
                 .y_labels(4)
                 .x_label_formatter(&|at| count(*at))
@@ -350,12 +352,7 @@ fn efficiency(report: &Report<'_>) -> Result<String, Error> {
             .y_label_area_size(60)
             .build_cartesian_2d(0.0..end, 0.0..100.0)
             .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .axis_style(FAINT)
-            .bold_line_style(FAINT)
-            .light_line_style(TRANSPARENT)
-            .label_style(text(13, &INK, HPos::Left, VPos::Top))
+        mesh!(chart, 13)
             .axis_desc_style(text(13, &INK, HPos::Left, VPos::Top))
             .x_desc("requests of the trace")
             .x_label_formatter(&|at| count(*at))

@@ -143,18 +143,28 @@ impl ParkPolicy for AnyParking {
 #[derive(Debug)]
 pub struct Any;
 
-impl PageTables for Any {
-    type Error = Mishap;
+/// Only what has no default.
+#[derive(Debug)]
+pub struct Bare;
 
-    answers_anything! {
-        &mut next_entry() -> Result<Option<Entry>, Mishap>;
-        &mut test_and_clear_young(entry: &Entry) -> Result<bool, Mishap>;
-        &mut clear(entry: &Entry, flush: FlushMode) -> Result<Cleared, Mishap>;
-        &mut install(entry: &Entry, new: NewEntry) -> Result<(), Mishap>;
-        &mut set_page_dirty() -> Result<(), Mishap>;
-        &mut remove_rmap(entry: &Entry) -> Result<(), Mishap>;
-    }
+macro_rules! page_tables {
+    ($($walk:ty),*) => {$(
+        impl PageTables for $walk {
+            type Error = Mishap;
+
+            answers_anything! {
+                &mut next_entry() -> Result<Option<Entry>, Mishap>;
+                &mut test_and_clear_young(entry: &Entry) -> Result<bool, Mishap>;
+                &mut clear(entry: &Entry, flush: FlushMode) -> Result<Cleared, Mishap>;
+                &mut install(entry: &Entry, new: NewEntry) -> Result<(), Mishap>;
+                &mut set_page_dirty() -> Result<(), Mishap>;
+                &mut remove_rmap(entry: &Entry) -> Result<(), Mishap>;
+            }
+        }
+    )*};
 }
+
+page_tables!(Any, Bare);
 
 impl Bookkeeping for Any {
     answers_anything! {
@@ -261,23 +271,6 @@ impl Lists for Any {
     fn park(&mut self, page: AnyPage, pins: Pins) -> Result<(), AnyPage> {
         keep(pins);
         if opaque() { Ok(()) } else { Err(page) }
-    }
-}
-
-/// Only what has no default.
-#[derive(Debug)]
-pub struct Bare;
-
-impl PageTables for Bare {
-    type Error = Mishap;
-
-    answers_anything! {
-        &mut next_entry() -> Result<Option<Entry>, Mishap>;
-        &mut test_and_clear_young(entry: &Entry) -> Result<bool, Mishap>;
-        &mut clear(entry: &Entry, flush: FlushMode) -> Result<Cleared, Mishap>;
-        &mut install(entry: &Entry, new: NewEntry) -> Result<(), Mishap>;
-        &mut set_page_dirty() -> Result<(), Mishap>;
-        &mut remove_rmap(entry: &Entry) -> Result<(), Mishap>;
     }
 }
 
