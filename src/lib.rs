@@ -145,7 +145,7 @@ pub mod unmap;
 mod vma;
 
 pub use flags::{PageFlags, PteFlags, UnknownFlags, UnmapFlags, VmFlags};
-pub use page::{PageLike, PlainPage, RefCounts};
+pub use page::{PageLike, PageSnapshot, PlainPage, RefCounts};
 pub use placement::{Placed, Placement, Refusal, Zone, may, place_and_pin};
 pub use policy::{
     Context, IgnorePins, Operation, PinPolicy, PinVerdict, Requester, SkipLongterm,

@@ -7,7 +7,7 @@ use crate::pin::PinCount;
 ///
 /// Three methods are required. The rest is derived, and is overridden where the representation
 /// knows more: an exact pin count, which pins are long-term, how large the page is, or how to read
-/// both counters in one step.
+/// everything in one step.
 ///
 /// # Contract
 ///
@@ -45,7 +45,7 @@ use crate::pin::PinCount;
 /// }
 ///
 /// let frame = Frame { flags: PageFlags::ANON | PageFlags::SWAP_BACKED, refs: 2, maps: 1 };
-/// let explained = frame.explained_refs(frame.flags());
+/// let explained = frame.explained_refs(frame.flags(), frame.map_count());
 /// assert_eq!(explained, 2, "its mapping's, and the caller's own");
 /// ```
 pub trait PageLike {
@@ -93,63 +93,82 @@ pub trait PageLike {
         base.saturating_mul(u64::from(self.base_pages()))
     }
 
-    /// How many references the page's own state explains: one for each mapping, one for each base
-    /// page in the page cache or the swap cache, one for private data, and the caller's own.
-    /// `flags` is that state, as the caller has just read it.
+    /// How many references a page in the state `flags` with `maps` mappings explains: one for each
+    /// mapping, one for each base page in the page cache or the swap cache, one for private data,
+    /// and the caller's own. Saturates.
     ///
     /// Linux counts the same ones where it must know that nobody else holds a page
     /// (`expected_page_refs` in `mm/migrate.c`, `is_page_cache_freeable` in `mm/vmscan.c`, 5.8).
-    fn explained_refs(&self, flags: PageFlags) -> u32 {
+    fn explained_refs(&self, flags: PageFlags, maps: u32) -> u32 {
         let cached = flags.intersects(PageFlags::PAGE_CACHE.union(PageFlags::SWAP_CACHE));
         let cache = if cached { self.base_pages() } else { 0 };
         let private = u32::from(flags.contains(PageFlags::PRIVATE));
         // What is constant for most representations first: then only one addition can saturate.
         let others = cache.saturating_add(private).saturating_add(1);
-        self.map_count().saturating_add(others)
+        maps.saturating_add(others)
     }
 
-    /// The reference count beside the references that the page's state explains, for the
-    /// [refined reading](crate::pin::Refined).
+    /// The state of the page and its reference count, in as few loads as the representation needs:
+    /// the first thing that the crate asks of every page.
     ///
-    /// The counters move while they are read. The default reads what explains references twice,
-    /// before and after the reference count, and keeps the smaller, so that neither mappings that
-    /// go nor mappings that come during the reading explain too much. A representation that holds
-    /// both counters in one word overrides this with a single load, and its readings are exact
-    /// whatever moves.
-    fn counts(&self) -> RefCounts {
-        let before = self.explained_refs(self.flags());
-        let refs = self.ref_count();
-        let flags = self.flags();
-        RefCounts {
-            flags,
-            refs,
-            explained: before.min(self.explained_refs(flags)),
-        }
-    }
-
-    /// [`counts`](Self::counts), if there are at least `least` references, compared unsigned as
-    /// Linux does: an overflowed count is a very high one.
-    ///
-    /// The default asks for the reference count first, which is all that most pages are asked. A
-    /// representation whose [`counts`](Self::counts) is one load overrides this to load once.
+    /// The default asks for one after the other and leaves the mappings out. A representation that
+    /// holds all three in one word overrides this with a single load: its refined reading is exact
+    /// then, whatever moves.
     #[inline]
-    fn counts_from(&self, least: u32) -> Option<RefCounts> {
-        if unsigned(self.ref_count()) < least {
-            return None;
+    fn snapshot(&self) -> PageSnapshot {
+        PageSnapshot {
+            flags: self.flags(),
+            refs: self.ref_count(),
+            maps: None,
         }
-        Some(self.counts())
     }
 }
 
-/// A reference count and how much of it is explained, as [`PageLike::counts`] reads them.
+/// One look at a page, as [`PageLike::snapshot`] takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PageSnapshot {
+    /// The state of the page.
+    pub flags: PageFlags,
+    /// The reference count, pins included.
+    pub refs: i32,
+    /// How many entries map the page, but only if all three were read at one instant.
+    pub maps: Option<u32>,
+}
+
+/// A reference count and how much of it is explained, for the
+/// [refined reading](crate::pin::Refined).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RefCounts {
-    /// The state of the page, as it was read last.
-    pub flags: PageFlags,
     /// The reference count, pins included.
     pub refs: i32,
     /// The references that the page's state explains.
     pub explained: u32,
+}
+
+impl RefCounts {
+    /// The counts of a page of which `seen` is a snapshot.
+    ///
+    /// One that holds the mappings has said all. Otherwise the counters may move while they are
+    /// read: what explains references is read twice, before and after the reference count, and the
+    /// smaller is kept, so that neither mappings that go nor mappings that come during the reading
+    /// explain too much.
+    #[must_use]
+    #[inline]
+    pub fn of<P: PageLike + ?Sized>(page: &P, seen: PageSnapshot) -> Self {
+        if let Some(maps) = seen.maps {
+            return Self {
+                refs: seen.refs,
+                explained: page.explained_refs(seen.flags, maps),
+            };
+        }
+        let before = page.explained_refs(seen.flags, page.map_count());
+        let refs = page.ref_count();
+        let after = page.explained_refs(page.flags(), page.map_count());
+        Self {
+            refs,
+            explained: before.min(after),
+        }
+    }
 }
 
 /// As Linux compares a reference count: an overflowed one is a very high one.
@@ -185,14 +204,11 @@ macro_rules! forward_page {
             fn size(&self) -> u64 {
                 (**self).size()
             }
-            fn explained_refs(&self, flags: PageFlags) -> u32 {
-                (**self).explained_refs(flags)
+            fn explained_refs(&self, flags: PageFlags, maps: u32) -> u32 {
+                (**self).explained_refs(flags, maps)
             }
-            fn counts(&self) -> RefCounts {
-                (**self).counts()
-            }
-            fn counts_from(&self, least: u32) -> Option<RefCounts> {
-                (**self).counts_from(least)
+            fn snapshot(&self) -> PageSnapshot {
+                (**self).snapshot()
             }
         }
     )*};

@@ -139,16 +139,17 @@ where
     R: Rmap + ?Sized,
     L: PinPolicy,
 {
-    if page.ref_count() == 0 {
+    let seen = page.snapshot();
+    if seen.refs == 0 {
         return Err(untouched(UnmapError::NoReference));
     }
-    match request.ask(page) {
+    match request.ask_with(page, seen) {
         (PinVerdict::SkipPage, pins) => return Ok(nothing(Outcome::Skipped(pins))),
         (PinVerdict::Refuse, pins) => return Ok(nothing(Outcome::Refused(pins))),
         // A policy that answers per VMA is asked there.
         (PinVerdict::Proceed | PinVerdict::NextVma, _) => {}
     }
-    let passes_stacks = passes_temporary_stacks(request.flags(), page.flags());
+    let passes_stacks = passes_temporary_stacks(request.flags(), seen.flags);
     let mut so_far = nothing(Outcome::Unmapped);
     let mut obstacle = None;
     loop {
@@ -173,7 +174,15 @@ where
             obstacle.get_or_insert(Reason::TemporaryStack);
             continue;
         }
-        match unmap_in_vma(page, &vma, address, request, &mut walk, L::PER_VMA) {
+        match unmap_in_vma(
+            page,
+            page.snapshot(),
+            &vma,
+            address,
+            request,
+            &mut walk,
+            L::PER_VMA,
+        ) {
             Err(failure) => return Err(so_far.failed(failure)),
             Ok(walked) => {
                 let verdict = so_far.add(walked);

@@ -6,7 +6,7 @@
 use pinfold::pin::{PinCount, Pins};
 use pinfold::unmap::Stop;
 use pinfold::{
-    FlushDebt, IgnorePins, PageFlags, PinPolicy, PinVerdict, PlainPage, SkipLongterm,
+    FlushDebt, IgnorePins, PageFlags, PageLike, PinPolicy, PinVerdict, PlainPage, SkipLongterm,
     SkipOpportunistic, SkipPinned, UnmapFlags, UnmapRequest, Verdict,
 };
 use proptest::collection::vec;
@@ -31,17 +31,17 @@ fn page() -> impl Strategy<Value = PlainPage> {
 }
 
 /// What all pages are told in one call, beside what each is told alone.
-fn alike<L: PinPolicy + Copy>(
+fn alike<P: PageLike, L: PinPolicy + Copy>(
     flags: UnmapFlags,
     policy: L,
-    pages: &[PlainPage],
+    pages: &[P],
 ) -> Result<usize, TestCaseError> {
     let request = UnmapRequest::new(flags).unwrap().with_policy(policy);
     let mut together = Vec::new();
     request.ask_all(pages, |index, verdict, pins| {
         together.push((index, verdict, pins));
     });
-    let one = |(index, page): (usize, &PlainPage)| {
+    let one = |(index, page): (usize, &P)| {
         let (verdict, pins) = request.ask(page);
         (!verdict.proceeds()).then_some((index, verdict, pins))
     };
@@ -64,23 +64,72 @@ proptest! {
     }
 }
 
-#[test]
-fn a_pinned_page_is_found_wherever_it_is() {
-    let free = PlainPage {
-        flags: PageFlags::PAGE_CACHE,
+/// A page of 4 bytes and padding: how many are asked together depends on the size.
+#[derive(Debug, Clone, Copy)]
+struct Padded<const BYTES: usize> {
+    refs: i32,
+    _padding: [u8; BYTES],
+}
+
+impl<const BYTES: usize> PageLike for Padded<BYTES> {
+    fn flags(&self) -> PageFlags {
+        PageFlags::PAGE_CACHE
+    }
+    fn ref_count(&self) -> i32 {
+        self.refs
+    }
+    fn map_count(&self) -> u32 {
+        1
+    }
+}
+
+fn found_wherever_it_is<const BYTES: usize>() {
+    let free = Padded::<BYTES> {
         refs: 3,
-        maps: 1,
-        pins: None,
-        base_pages: 1,
+        _padding: [0; BYTES],
     };
-    for many in [1, 31, 32, 33, 64, 100] {
+    for many in [1, 2, 7, 8, 9, 16, 100] {
         for at in 0..many {
             let mut pages = vec![free; many];
             pages.get_mut(at).unwrap().refs = 3 + 1024;
             let found = alike(UnmapFlags::BATCH_FLUSH, SkipPinned, &pages);
-            assert_eq!(found.unwrap(), 1, "page {at} of {many}");
+            assert_eq!(found.unwrap(), 1, "page {at} of {many}, {BYTES}");
         }
     }
+}
+
+#[test]
+fn a_pinned_page_is_found_wherever_it_is() {
+    found_wherever_it_is::<0>();
+    found_wherever_it_is::<4>();
+    found_wherever_it_is::<8>();
+    found_wherever_it_is::<28>();
+    found_wherever_it_is::<60>();
+    found_wherever_it_is::<252>();
+}
+
+/// A page that is all in its type: always pinned.
+#[derive(Debug)]
+struct Nothing;
+
+impl PageLike for Nothing {
+    fn flags(&self) -> PageFlags {
+        PageFlags::PAGE_CACHE
+    }
+    fn ref_count(&self) -> i32 {
+        5000
+    }
+    fn map_count(&self) -> u32 {
+        1
+    }
+}
+
+#[test]
+fn pages_of_no_size_are_asked_as_well() {
+    let pages = [Nothing, Nothing, Nothing];
+    assert_eq!(size_of_val(&pages), 0);
+    let found = alike(UnmapFlags::BATCH_FLUSH, SkipPinned, &pages);
+    assert_eq!(found.unwrap(), 3);
 }
 
 #[test]

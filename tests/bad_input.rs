@@ -346,7 +346,11 @@ fn reference_counts_at_their_ends() {
 fn map_counts_at_their_ends() {
     let page = Odd::new(PageFlags::PAGE_CACHE | PageFlags::PRIVATE);
     page.maps.set(u32::MAX);
-    assert_eq!(page.explained_refs(page.flags()), u32::MAX, "saturates");
+    assert_eq!(
+        page.explained_refs(page.flags(), u32::MAX),
+        u32::MAX,
+        "saturates"
+    );
     assert_eq!(Refined::read(&page), Pins::None, "10 references are no pin");
     page.refs.set(5000);
     assert!(

@@ -15,8 +15,8 @@ use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Release, Remova
 use pinfold::revoke::{Answer, Level, PinOwner};
 use pinfold::{
     Bookkeeping, Cleared, Context, CounterDelta, Entry, Failure, FlushMode, Hook, NewEntry,
-    PageFlags, PageLike, PageTables, PinPolicy, PlainPage, PlainVma, PteFlags, Requester,
-    UnmapFlags, UnmapRequest, Unmapped, VmFlags, Vma,
+    PageFlags, PageLike, PageSnapshot, PageTables, PinPolicy, PlainPage, PlainVma, PteFlags,
+    RefCounts, Requester, UnmapFlags, UnmapRequest, Unmapped, VmFlags, Vma,
 };
 
 const ENTRY: Entry = Entry {
@@ -69,26 +69,38 @@ fn a_bare_page() {
     assert_eq!(uncounted.longterm_pins(), None);
     assert_eq!((counted.base_pages(), counted.base_shift()), (1, 12));
     assert_eq!(counted.size(), 4096);
-    let counts = uncounted.counts();
-    assert_eq!(counts.flags, uncounted.flags());
+    let seen = uncounted.snapshot();
+    assert_eq!((seen.flags, seen.refs), (uncounted.flags(), 2000));
+    assert_eq!(seen.maps, None, "not read at the same instant");
+    let counts = RefCounts::of(&uncounted, seen);
     assert_eq!((counts.refs, counts.explained), (2000, 7 + 1 + 1 + 1));
-    assert_eq!(uncounted.counts_from(2000), Some(counts));
-    assert_eq!(uncounted.counts_from(2001), None);
     assert_eq!(counted.zone(), Zone::Normal);
     assert_eq!(counted.pinnable(PinKind::Longterm), Ok(()));
 }
 
 #[test]
-fn an_overflowed_count_is_above_any_other() {
-    assert!(page(-1, None).counts_from(u32::MAX).is_some());
-    assert!(page(i32::MAX, None).counts_from(1 << 31).is_none());
+fn a_snapshot_with_the_mappings_is_all_that_is_read() {
+    let page = page(5000, None);
+    let seen = PageSnapshot {
+        flags: PageFlags::empty(),
+        refs: 4000,
+        maps: Some(3000),
+    };
+    let counts = RefCounts::of(&page, seen);
+    assert_eq!((counts.refs, counts.explained), (4000, 3000 + 1));
+    let pinned = |seen| Refined::read_with(&page, seen).maybe_pinned();
+    assert!(!pinned(PageSnapshot { refs: 3512, ..seen }));
+    assert!(pinned(PageSnapshot { refs: 3513, ..seen }));
+    // Without them the page is asked again.
+    let counts = RefCounts::of(&page, PageSnapshot { maps: None, ..seen });
+    assert_eq!((counts.refs, counts.explained), (5000, 4 + 1));
 }
 
 #[test]
 fn a_plain_page_says_its_fields() {
     let page = page(9, None);
     assert_eq!((page.map_count(), page.ref_count()), (4, 9));
-    assert_eq!(page.explained_refs(page.flags), 4 + 1 + 1);
+    assert_eq!(page.explained_refs(page.flags, 9), 9 + 1 + 1);
 }
 
 #[test]
@@ -108,8 +120,8 @@ fn references_to_areas() {
 struct Odd;
 
 impl PinReading for Odd {
-    fn read<P: PageLike + ?Sized>(page: &P) -> Pins {
-        if page.ref_count() % 2 == 0 {
+    fn read_with<P: PageLike + ?Sized>(_: &P, seen: PageSnapshot) -> Pins {
+        if seen.refs % 2 == 0 {
             return Pins::None;
         }
         Pins::Maybe {
@@ -121,16 +133,18 @@ impl PinReading for Odd {
 
 fn consistent<R: PinReading>(page: &PlainPage) {
     let pins = R::read(page);
-    let with_flags = pins.maybe_pinned().then_some((pins, page.flags));
-    assert_eq!(R::read_with_flags(page), with_flags, "{page:?}");
-    if R::rules_out(page) {
-        assert_eq!(pins, Pins::None, "ruled out, and yet: {page:?}");
+    assert_eq!(R::read_with(page, page.snapshot()), pins, "{page:?}");
+    if R::evidence(page) == 0 {
+        assert_eq!(pins, Pins::None, "no evidence, and yet: {page:?}");
     }
 }
 
 #[test]
 fn a_reading_is_one_whichever_way_it_is_asked() {
-    assert!(Odd::rules_out(&page(2, None)) && !Odd::rules_out(&page(3, None)));
+    assert_eq!(
+        (Odd::evidence(&page(2, None)), Odd::evidence(&page(3, None))),
+        (0, 1)
+    );
     for refs in [1, 2, 3, 1023, 1024, 1025, 1540, 1541, 5000, i32::MAX, -1] {
         for total in [None, Some(0), Some(2)] {
             let longterm = None;
@@ -138,9 +152,9 @@ fn a_reading_is_one_whichever_way_it_is_asked() {
             consistent::<Odd>(&page);
             consistent::<Biased>(&page);
             consistent::<Refined>(&page);
-            let few = total.map_or((0..1024).contains(&refs), |total| total == 0);
-            assert_eq!(Biased::rules_out(&page), few, "{page:?}");
-            assert_eq!(Refined::rules_out(&page), few, "{page:?}");
+            let enough_for = total.unwrap_or(refs.cast_unsigned() / 1024);
+            assert_eq!(Biased::evidence(&page), enough_for, "{page:?}");
+            assert_eq!(Refined::evidence(&page), enough_for, "{page:?}");
         }
     }
 }

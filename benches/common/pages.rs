@@ -5,7 +5,7 @@
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
-use pinfold::{PageFlags, PageLike, RefCounts};
+use pinfold::{PageFlags, PageLike, PageSnapshot};
 
 /// What a benchmark sets a page to, and compares afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,15 +146,6 @@ impl Packed {
         Self::maps_of(word) + cached as u32 + private as u32 + 1
     }
 
-    #[inline]
-    const fn counts_of(word: u64) -> RefCounts {
-        RefCounts {
-            flags: Self::flags_of(word),
-            refs: Self::refs_of(word),
-            explained: Self::explained_by(word),
-        }
-    }
-
     /// A mapping and its reference go in one step.
     #[inline]
     pub(crate) fn remove_mapping(&self) {
@@ -181,15 +172,15 @@ impl PageLike for Packed {
     fn map_count(&self) -> u32 {
         Self::maps_of(self.word())
     }
-    /// One load: both counters at the same instant.
+    /// One load: all three at the same instant.
     #[inline]
-    fn counts(&self) -> RefCounts {
-        Self::counts_of(self.word())
-    }
-    #[inline]
-    fn counts_from(&self, least: u32) -> Option<RefCounts> {
+    fn snapshot(&self) -> PageSnapshot {
         let word = self.word();
-        (Self::refs_of(word) as u32 >= least).then(|| Self::counts_of(word))
+        PageSnapshot {
+            flags: Self::flags_of(word),
+            refs: Self::refs_of(word),
+            maps: Some(Self::maps_of(word)),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{BuildPage, Case, PageState, Reach, Rng, observe};
 use crate::debug::debug_fields;
 use crate::invariants::{self, Broken, How};
-use crate::page::{PageLike, unsigned};
+use crate::page::{PageLike, RefCounts};
 use crate::pin::{Biased, PinKind, PinReading, Refined};
 use crate::policy::{IgnorePins, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned};
 use crate::unmap::Verdict;
@@ -257,7 +257,8 @@ fn check_alike<P: BuildPage, L: PinPolicy>(
 /// [`Broken::PageDisagrees`].
 pub fn check_page<P: BuildPage>(state: &PageState, page: &P) -> Result<(), Broken> {
     let refs = state.refs(page.refs_per_pin());
-    let built: [(&'static str, i64, i64); 13] = [
+    let seen = page.snapshot();
+    let built: [(&'static str, i64, i64); 11] = [
         (
             "flags",
             state.flags.bits().into(),
@@ -286,35 +287,18 @@ pub fn check_page<P: BuildPage>(state: &PageState, page: &P) -> Result<(), Broke
         (
             "explained_refs",
             state.explained().into(),
-            page.explained_refs(page.flags()).into(),
+            page.explained_refs(state.flags, state.maps).into(),
         ),
         (
-            "counts().explained",
-            state.explained().into(),
-            page.counts().explained.into(),
-        ),
-        (
-            "counts().refs",
-            page.ref_count().into(),
-            page.counts().refs.into(),
-        ),
-        (
-            "counts().flags",
+            "snapshot().flags",
             state.flags.bits().into(),
-            page.counts().flags.bits().into(),
+            seen.flags.bits().into(),
         ),
+        ("snapshot().refs", page.ref_count().into(), seen.refs.into()),
         (
-            "counts_from(ref_count())",
-            1,
-            page.counts_from(unsigned(page.ref_count()))
-                .map_or(0, |from| (from == page.counts()).into()),
-        ),
-        (
-            "counts_from(above ref_count())",
-            0,
-            unsigned(page.ref_count())
-                .checked_add(1)
-                .map_or(0, |above| page.counts_from(above).is_some().into()),
+            "snapshot().maps",
+            state.maps.into(),
+            seen.maps.unwrap_or(state.maps).into(),
         ),
         (
             "exact_pins",
@@ -354,7 +338,7 @@ fn bytes(size: u64) -> i64 {
 
 /// All that a page says, as numbers; -1 for what it does not know.
 fn observed<P: PageLike + ?Sized>(page: &P) -> [(&'static str, i64); 13] {
-    let counts = page.counts();
+    let seen = page.snapshot();
     let exact = page.exact_pins();
     let known = |n: Option<u32>| n.map_or(-1, i64::from);
     [
@@ -372,19 +356,11 @@ fn observed<P: PageLike + ?Sized>(page: &P) -> [(&'static str, i64); 13] {
         ("&page: size", bytes(page.size())),
         (
             "&page: explained_refs",
-            page.explained_refs(page.flags()).into(),
+            page.explained_refs(page.flags(), page.map_count()).into(),
         ),
-        (
-            "&page: counts",
-            i64::from(counts.refs)
-                .wrapping_mul(1 << 32)
-                .wrapping_add(counts.explained.into()),
-        ),
-        ("&page: counts, flags", counts.flags.bits().into()),
-        (
-            "&page: counts_from",
-            page.counts_from(1).map_or(-1, |counts| counts.refs.into()),
-        ),
+        ("&page: snapshot, flags", seen.flags.bits().into()),
+        ("&page: snapshot, refs", seen.refs.into()),
+        ("&page: snapshot, maps", known(seen.maps)),
     ]
 }
 
@@ -394,6 +370,7 @@ fn observed<P: PageLike + ?Sized>(page: &P) -> [(&'static str, i64); 13] {
 ///
 /// [`Broken::PinMissed`], [`Broken::PinMiscounted`], [`Broken::PinInvented`].
 pub fn check_readings<P: BuildPage>(state: &PageState, page: &P) -> Result<(), Broken> {
+    let counts = RefCounts::of(page, page.snapshot());
     invariants::reading(state.pins(), Biased::read(page))?;
-    invariants::refined_reading(state.pins(), page.counts(), Refined::read(page))
+    invariants::refined_reading(state.pins(), counts, Refined::read(page))
 }

@@ -78,9 +78,15 @@ where
 /// [`Changed`](FastPinError::Changed). Anything else: put the entry back, for a pinner may have been
 /// told that it was good.
 pub fn second_look(read: impl FnOnce() -> Pins) -> Pins {
+    fence_unmapper();
+    read()
+}
+
+/// Between the clearing of an entry and the second look at the pins.
+#[inline]
+pub(crate) fn fence_unmapper() {
     // Pairs with the fence in `pin_fast`: we see its pin, or it sees the entry cleared.
     fence(Ordering::SeqCst);
-    read()
 }
 
 /// Why a page was not pinned without a lock. No pin is held.

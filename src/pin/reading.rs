@@ -1,32 +1,31 @@
 //! Reading pins out of a page: the raw heuristic, and the refined one without its false positives.
 
 use super::{PIN_BIAS, Pins};
-use crate::flags::PageFlags;
-use crate::page::{PageLike, RefCounts, unsigned};
+use crate::page::{PageLike, PageSnapshot, RefCounts, unsigned};
 
 /// A way of reading the pins of a page.
 ///
 /// # Contract
 ///
-/// A reading never answers [`Pins::None`] for a page that was pinned during all of it. The converse
-/// is not asked: an answer of [`Pins::Maybe`] may be wrong.
+/// A reading never answers [`Pins::None`] for a page that was pinned during all of it, from the
+/// snapshot on. The converse is not asked: an answer of [`Pins::Maybe`] may be wrong.
 pub trait PinReading {
-    /// Reads the pins of `page`, without touching it.
-    fn read<P: PageLike + ?Sized>(page: &P) -> Pins;
+    /// Reads the pins of `page`, of which `seen` is a snapshot that was just taken, without
+    /// touching it.
+    fn read_with<P: PageLike + ?Sized>(page: &P, seen: PageSnapshot) -> Pins;
 
-    /// Reads the pins of `page` together with its state: `None` is [`Pins::None`], which needs no
-    /// state. What [`ask`](crate::UnmapRequest::ask) puts to the policy.
+    /// Reads the pins of `page`, without touching it.
     #[inline]
-    fn read_with_flags<P: PageLike + ?Sized>(page: &P) -> Option<(Pins, PageFlags)> {
-        let pins = Self::read(page);
-        pins.maybe_pinned().then(|| (pins, page.flags()))
+    fn read<P: PageLike + ?Sized>(page: &P) -> Pins {
+        Self::read_with(page, page.snapshot())
     }
 
-    /// Whether one cheap look is enough to say that `page` is not pinned: `true` is as certain as
-    /// [`Pins::None`], `false` says nothing. For going over many pages, most of which are not.
+    /// What one cheap look has to say for a pin: 0 is as certain as [`Pins::None`], anything else
+    /// says nothing yet. For going over many pages, most of which are not pinned: the evidence of
+    /// several, or-ed together, is 0 only if that of each is.
     #[inline]
-    fn rules_out<P: PageLike + ?Sized>(page: &P) -> bool {
-        !Self::read(page).maybe_pinned()
+    fn evidence<P: PageLike + ?Sized>(page: &P) -> u32 {
+        u32::from(Self::read(page).maybe_pinned())
     }
 }
 
@@ -44,16 +43,16 @@ pub struct Biased;
 
 impl PinReading for Biased {
     #[inline]
-    fn read<P: PageLike + ?Sized>(page: &P) -> Pins {
+    fn read_with<P: PageLike + ?Sized>(page: &P, seen: PageSnapshot) -> Pins {
         if let Some(count) = page.exact_pins() {
             return Pins::exactly(count);
         }
-        maybe(page, unsigned(page.ref_count()) / PIN_BIAS)
+        maybe(page, unsigned(seen.refs) / PIN_BIAS)
     }
 
     #[inline]
-    fn rules_out<P: PageLike + ?Sized>(page: &P) -> bool {
-        below_bias(page)
+    fn evidence<P: PageLike + ?Sized>(page: &P) -> u32 {
+        biases(page)
     }
 }
 
@@ -79,7 +78,7 @@ impl PinReading for Biased {
 /// only once is wrong at half the moves. No number of reads of two separate counters can do without
 /// a bound: an adversary shows the reader a high map count whenever it looks there and a low
 /// reference count whenever it looks at that. A representation that keeps both in one word needs
-/// none: it overrides [`PageLike::counts`] with one load.
+/// none: its [`PageLike::snapshot`] is one load, and holds the mappings.
 ///
 /// Nothing hangs on the bound but the cost of a hint: the pins are asked again after the entry is
 /// cleared, and a page is freed only by a freeze at its exact count, which a pinned page never has.
@@ -92,30 +91,22 @@ pub struct Refined;
 
 impl PinReading for Refined {
     #[inline]
-    fn read<P: PageLike + ?Sized>(page: &P) -> Pins {
+    fn read_with<P: PageLike + ?Sized>(page: &P, seen: PageSnapshot) -> Pins {
         if let Some(count) = page.exact_pins() {
             return Pins::exactly(count);
         }
-        match page.counts_from(PIN_BIAS) {
-            Some(counts) => maybe(page, refined_estimate::<PIN_BIAS>(counts)),
-            None => Pins::None,
+        if unsigned(seen.refs) < PIN_BIAS {
+            return Pins::None;
         }
+        maybe(
+            page,
+            refined_estimate::<PIN_BIAS>(RefCounts::of(page, seen)),
+        )
     }
 
     #[inline]
-    fn read_with_flags<P: PageLike + ?Sized>(page: &P) -> Option<(Pins, PageFlags)> {
-        if let Some(count) = page.exact_pins() {
-            let pins = Pins::exactly(count);
-            return pins.maybe_pinned().then(|| (pins, page.flags()));
-        }
-        let counts = page.counts_from(PIN_BIAS)?;
-        let pins = maybe(page, refined_estimate::<PIN_BIAS>(counts));
-        pins.maybe_pinned().then_some((pins, counts.flags))
-    }
-
-    #[inline]
-    fn rules_out<P: PageLike + ?Sized>(page: &P) -> bool {
-        below_bias(page)
+    fn evidence<P: PageLike + ?Sized>(page: &P) -> u32 {
+        biases(page)
     }
 }
 
@@ -138,12 +129,12 @@ pub const fn refined_estimate<const BIAS: u32>(counts: RefCounts) -> u32 {
     }
 }
 
-/// Whether the page has no exact pin, or too few references for one.
+/// The exact pins, or how many the references are enough for.
 #[inline]
-fn below_bias<P: PageLike + ?Sized>(page: &P) -> bool {
+fn biases<P: PageLike + ?Sized>(page: &P) -> u32 {
     match page.exact_pins() {
-        Some(count) => count.total == 0,
-        None => unsigned(page.ref_count()) < PIN_BIAS,
+        Some(count) => count.total,
+        None => unsigned(page.ref_count()) / PIN_BIAS,
     }
 }
 

@@ -58,6 +58,14 @@ impl Operation {
     #[must_use]
     #[inline]
     pub const fn of(flags: UnmapFlags, page: PageFlags) -> Self {
+        // Reclaim's daily bread first, in one test of each.
+        const OTHERS: UnmapFlags = UnmapFlags::MUNLOCK
+            .union(UnmapFlags::MIGRATION)
+            .union(UnmapFlags::SPLIT_FREEZE)
+            .union(UnmapFlags::IGNORE_MLOCK);
+        if !flags.intersects(OTHERS) && !page.contains(PageFlags::HWPOISON) {
+            return Self::Reclaim;
+        }
         let opportunistic = flags.contains(UnmapFlags::OPPORTUNISTIC);
         if flags.contains(UnmapFlags::MUNLOCK) {
             Self::Munlock

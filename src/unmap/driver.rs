@@ -7,7 +7,7 @@ use super::embed::Bookkeeping;
 use super::tlb::FlushDebt;
 use super::verdict::{Failure, Owed, UnmapError, Verdict, Walked};
 use super::walk::{Area, walk_entries};
-use crate::page::PageLike;
+use crate::page::{PageLike, PageSnapshot};
 use crate::pin::PinReading;
 use crate::policy::{PinPolicy, PinVerdict};
 use crate::vma::Vma;
@@ -45,17 +45,21 @@ where
     L: PinPolicy,
     W: Bookkeeping + ?Sized,
 {
-    if page.ref_count() == 0 {
+    let seen = page.snapshot();
+    if seen.refs == 0 {
         return Err(untouched(UnmapError::NoReference));
     }
-    unmap_in_vma(page, vma, address, request, walk, L::READS_PINS)
+    unmap_in_vma(page, seen, vma, address, request, walk, L::READS_PINS)
 }
 
-/// [`try_to_unmap_one`] for a page that has a reference; `ask_pins` if the policy is to be asked
+/// [`try_to_unmap_one`] for a page that has a reference, of which `seen` was just taken; `ask_pins` if the policy is to be asked
 /// here and has not been asked for the whole page.
-#[inline]
+///
+/// Inlined whatever its size, like the [walk](walk_entries): each entry point is one function.
+#[inline(always)]
 pub(crate) fn unmap_in_vma<P, V, L, W>(
     page: &P,
+    seen: PageSnapshot,
     vma: &V,
     address: u64,
     request: &UnmapRequest<L>,
@@ -82,16 +86,15 @@ where
     if address & base.wrapping_sub(1) != 0 {
         return Err(untouched(UnmapError::Misaligned { address }));
     }
-    let state = page.flags();
-    match decide::gate(request.flags(), vma.flags(), state) {
+    match decide::gate(request.flags(), vma.flags(), seen.flags) {
         Gate::NotLocked => return Ok(early(Verdict::NotLocked)),
         Gate::NotMigratable => return Ok(early(Verdict::NotMigratable)),
         Gate::Walk(_) => {}
     }
     if ask_pins && L::READS_PINS {
-        let pins = L::Reading::read(page);
+        let pins = L::Reading::read_with(page, seen);
         if pins.maybe_pinned() {
-            match request.verdict(pins, state) {
+            match request.verdict(pins, seen.flags) {
                 PinVerdict::Proceed => {}
                 PinVerdict::NextVma => return Ok(early(Verdict::NextVma(pins))),
                 PinVerdict::SkipPage => return Ok(early(Verdict::SkipPage(pins))),
@@ -103,7 +106,7 @@ where
         vma: vma.flags(),
         range: address..area.end.min(address.saturating_add(page.size())),
     };
-    walk_entries(page, area, request, walk)
+    walk_entries(page, seen.flags, area, request, walk)
 }
 
 const fn early(verdict: Verdict) -> Walked {

@@ -17,7 +17,7 @@ pub use verdict::{Callback, Failure, Owed, Stop, UnmapError, Verdict, Walked};
 pub(crate) use driver::{unmap_in_vma, untouched};
 
 use crate::flags::{PageFlags, UnknownFlags, UnmapFlags};
-use crate::page::PageLike;
+use crate::page::{PageLike, PageSnapshot};
 use crate::pin::{PinReading, Pins};
 use crate::policy::{Context, Operation, PinPolicy, PinVerdict, SkipOpportunistic};
 
@@ -112,10 +112,23 @@ impl<L: PinPolicy> UnmapRequest<L> {
         if !L::READS_PINS {
             return (PinVerdict::Proceed, Pins::None);
         }
+        self.ask_with(page, page.snapshot())
+    }
+
+    /// [`ask`](Self::ask) about a page of which `seen` was just taken.
+    #[inline]
+    pub(crate) fn ask_with<P: PageLike + ?Sized>(
+        &self,
+        page: &P,
+        seen: PageSnapshot,
+    ) -> (PinVerdict, Pins) {
         let (mut verdict, mut found) = (PinVerdict::Proceed, Pins::None);
-        if let Some((pins, flags)) = L::Reading::read_with_flags(page) {
-            verdict = self.verdict(pins, flags);
-            found = pins;
+        if L::READS_PINS {
+            let pins = L::Reading::read_with(page, seen);
+            if pins.maybe_pinned() {
+                verdict = self.verdict(pins, seen.flags);
+                found = pins;
+            }
         }
         (verdict, found)
     }
@@ -123,8 +136,8 @@ impl<L: PinPolicy> UnmapRequest<L> {
     /// Asks the policy about each page of an array, and tells `forbidden` of those that it does not
     /// let through, with their index.
     ///
-    /// What [`ask`](Self::ask) says of each, but at the speed of memory where pins are few: pages
-    /// are first [ruled out](PinReading::rules_out) 32 at a time, with one branch.
+    /// What [`ask`](Self::ask) says of each, but at the speed of memory where pins are few: the pages
+    /// of one cache line are first asked for [evidence](PinReading::evidence) together.
     ///
     /// # Examples
     ///
@@ -148,26 +161,40 @@ impl<L: PinPolicy> UnmapRequest<L> {
         pages: &[P],
         mut forbidden: impl FnMut(usize, PinVerdict, Pins),
     ) {
-        const TOGETHER: usize = 32;
+        const CACHE_LINE: usize = 64;
         if !L::READS_PINS {
             return;
         }
-        for (group, chunk) in pages.chunks(TOGETHER).enumerate() {
-            // Without short-circuit: one branch for all.
-            let ruled_out = chunk
-                .iter()
-                .fold(true, |all, page| all & L::Reading::rules_out(page));
-            if ruled_out {
-                continue;
-            }
-            let first = group.wrapping_mul(TOGETHER);
+        let mut ask_each = |first: usize, chunk: &[P]| {
             for (offset, page) in chunk.iter().enumerate() {
                 let (verdict, pins) = self.ask(page);
                 if !verdict.proceeds() {
                     forbidden(first.wrapping_add(offset), verdict, pins);
                 }
             }
+        };
+        // One branch for each cache line; a page that fills one needs no second look.
+        let together = const {
+            match size_of::<P>() {
+                0 => 1,
+                1..8 => CACHE_LINE / 8,
+                size => CACHE_LINE / size,
+            }
+        };
+        if together < 2 {
+            return ask_each(0, pages);
         }
+        let chunks = pages.chunks_exact(together);
+        let rest = chunks.remainder();
+        for (group, chunk) in chunks.enumerate() {
+            let evidence = chunk
+                .iter()
+                .fold(0, |all, page| all | L::Reading::evidence(page));
+            if evidence != 0 {
+                ask_each(group.wrapping_mul(together), chunk);
+            }
+        }
+        ask_each(pages.len().wrapping_sub(rest.len()), rest);
     }
 
     /// The policy's verdict on a page with these pins, which are not none, in this state: on no pins

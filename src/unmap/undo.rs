@@ -25,10 +25,24 @@ impl<E> From<UnmapError<E>> for Fault<E> {
 pub(super) type Step<E> = Result<Option<Verdict>, Fault<E>>;
 
 /// What has been done for an entry since it was cleared, and must be undone if it is put back.
-#[derive(Clone, Copy, Default)]
+///
+/// Built where it is needed: one that went along would live in memory, and be written for every
+/// entry that is taken.
+#[derive(Clone, Copy)]
 pub(super) struct Done {
     pub(super) slot: bool,
     pub(super) counted: CounterDelta,
+}
+
+impl Done {
+    pub(super) const NOTHING: Self = Self::slot(false);
+
+    pub(super) const fn slot(slot: bool) -> Self {
+        Self {
+            slot,
+            counted: CounterDelta::NONE,
+        }
+    }
 }
 
 /// Puts the entry back and stops the walk for `why`; `slot` if its swap slot was duplicated.
@@ -40,11 +54,7 @@ pub(super) fn put_back<W: Bookkeeping + ?Sized>(
     slot: bool,
     why: Stop,
 ) -> Step<W::Error> {
-    let done = Done {
-        slot,
-        counted: CounterDelta::NONE,
-    };
-    unwind(walk, entry, bits, done).map(|()| Some(Verdict::Stopped(why)))
+    unwind(walk, entry, bits, Done::slot(slot)).map(|()| Some(Verdict::Stopped(why)))
 }
 
 /// Puts the entry back and stops the walk because `callback` failed.

@@ -3,8 +3,8 @@
 use crate::table::{Table, every_state};
 use pinfold::pin::{Biased, PinCount, Pins, Refined, refined_estimate};
 use pinfold::{
-    Context, IgnorePins, Operation, PageFlags, PinPolicy, PinVerdict, RefCounts, Requester,
-    SkipLongterm, SkipOpportunistic, SkipPinned, invariants,
+    Context, IgnorePins, Operation, PinPolicy, PinVerdict, RefCounts, Requester, SkipLongterm,
+    SkipOpportunistic, SkipPinned, invariants,
 };
 
 #[test]
@@ -157,11 +157,7 @@ fn the_refined_estimate_rounds_at_half_a_bias() {
         (-1, 10, u32::MAX / 1024),
     ];
     for (refs, explained, estimate) in rows {
-        let counts = RefCounts {
-            flags: PageFlags::empty(),
-            refs,
-            explained,
-        };
+        let counts = RefCounts { refs, explained };
         assert_eq!(refined_estimate::<1024>(counts), estimate, "{counts:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use pinfold::invariants::{Broken, policy, reading, refined_reading};
 use pinfold::pin::{PIN_BIAS, PinCount, Pins, Refined};
-use pinfold::{Context, Operation, PageFlags, PinPolicy, PinVerdict, RefCounts};
+use pinfold::{Context, Operation, PinPolicy, PinVerdict, RefCounts};
 
 const fn count(total: u32, longterm: Option<u32>) -> PinCount {
     PinCount { total, longterm }
@@ -69,11 +69,7 @@ fn a_reading_misses_no_pin_and_is_as_exact_as_it_says() {
 }
 
 const fn references(refs: i32, explained: u32) -> RefCounts {
-    RefCounts {
-        flags: PageFlags::empty(),
-        refs,
-        explained,
-    }
+    RefCounts { refs, explained }
 }
 
 #[test]

@@ -10,7 +10,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 use pinfold::conformance::{BuildPage, PageState, TestPage};
 use pinfold::pin::{PIN_BIAS, PinKind};
-use pinfold::{PageFlags, PageLike, RefCounts};
+use pinfold::{PageFlags, PageLike, PageSnapshot};
 use static_assertions::assert_eq_size;
 
 #[derive(Debug)]
@@ -58,17 +58,12 @@ impl PageLike for PackedPage {
     fn base_pages(&self) -> u32 {
         size(self.flags())
     }
-    fn counts(&self) -> RefCounts {
+    fn snapshot(&self) -> PageSnapshot {
         let Fields { flags, maps, refs } = self.load();
-        let cache = if flags.intersects(PageFlags::PAGE_CACHE | PageFlags::SWAP_CACHE) {
-            size(flags)
-        } else {
-            0
-        };
-        RefCounts {
+        PageSnapshot {
             flags,
             refs,
-            explained: maps + cache + u32::from(flags.contains(PageFlags::PRIVATE)) + 1,
+            maps: Some(maps),
         }
     }
 }

@@ -25,7 +25,7 @@ proptest! {
         stray in prop_oneof![0u32..4, 505u32..520, 1020u32..1030, 0u32..3000],
     ) {
         let mut page = page(flags, maps, base_pages);
-        let explained = pinfold::PageLike::explained_refs(&page, page.flags);
+        let explained = pinfold::PageLike::explained_refs(&page, page.flags, page.maps);
         page.refs = i32::try_from(u64::from(explained) + u64::from(stray) + u64::from(pins) * 1024).unwrap();
         let (biased, refined) = (Biased::read(&page), Refined::read(&page));
         if pins > 0 {

@@ -1,7 +1,7 @@
 //! What a page says of itself, and what is read out of it.
 
 use crate::liar::{Answer, Liar, Lie, with_lie};
-use crate::pages::{PlainCells, WordPage};
+use crate::pages::{PackedPage, PlainCells, WordPage};
 use pinfold::PageFlags;
 use pinfold::conformance::{BuildPage, PageState, check_page, check_readings, suite};
 use pinfold::invariants::Broken;
@@ -46,22 +46,15 @@ fn every_wrong_answer_is_caught() {
         (Answer::RefCount, "ref_count", 13, 14),
         (Answer::BasePages, "base_pages", 1, 2),
         (Answer::ExplainedRefs, "explained_refs", 5, 6),
-        (Answer::CountsExplained, "counts().explained", 5, 6),
-        (Answer::CountsRefs, "counts().refs", 13, 14),
         (
-            Answer::CountsFlags,
-            "counts().flags",
+            Answer::SnapshotFlags,
+            "snapshot().flags",
             flags,
             flags + private,
         ),
-        (Answer::CountsFrom, "counts_from(ref_count())", 1, 0),
-        (Answer::CountsFromEnough, "counts_from(ref_count())", 1, 0),
-        (
-            Answer::CountsFromTooFew,
-            "counts_from(above ref_count())",
-            0,
-            1,
-        ),
+        (Answer::SnapshotRefs, "snapshot().refs", 13, 14),
+        // It knew nothing of them: now it says 1.
+        (Answer::SnapshotMaps, "snapshot().maps", 3, 1),
         (Answer::ExactPins, "exact_pins", 3, 4),
         (Answer::LongtermPins, "longterm_pins", 1, 2),
     ] {
@@ -95,13 +88,11 @@ fn once<P: BuildPage>(state: &PageState, answer: Answer, expected: &[&str]) {
 
 #[test]
 fn every_answer_through_a_reference_is_compared() {
-    const OF_ALL: &str = "counts_from(ref_count())";
     for (answer, expected) in [
         (
             Answer::Flags,
             &[
                 "flags",
-                "explained_refs",
                 "&page: flags",
                 "&page: explained_refs",
                 "&page: flags",
@@ -112,17 +103,20 @@ fn every_answer_through_a_reference_is_compared() {
             Answer::RefCount,
             &[
                 "ref_count",
-                "counts().refs",
-                OF_ALL,
-                // One more reference is above as well.
-                "",
+                "snapshot().refs",
                 "&page: ref_count",
                 "&page: ref_count",
             ],
         ),
         (
             Answer::MapCount,
-            &["map_count", "&page: map_count", "&page: map_count"],
+            &[
+                "map_count",
+                "&page: map_count",
+                "&page: explained_refs",
+                "&page: map_count",
+                "&page: explained_refs",
+            ],
         ),
         (
             Answer::BasePages,
@@ -142,45 +136,28 @@ fn every_answer_through_a_reference_is_compared() {
             ],
         ),
         (
-            Answer::CountsExplained,
+            Answer::SnapshotFlags,
             &[
-                "counts().explained",
-                "",
-                "",
-                OF_ALL,
-                "&page: counts",
-                "&page: counts",
+                "snapshot().flags",
+                "&page: snapshot, flags",
+                "&page: snapshot, flags",
             ],
         ),
         (
-            Answer::CountsRefs,
+            Answer::SnapshotRefs,
             &[
-                "",
-                "counts().refs",
-                "",
-                OF_ALL,
-                "&page: counts",
-                "&page: counts",
+                "snapshot().refs",
+                "&page: snapshot, refs",
+                "&page: snapshot, refs",
             ],
         ),
         (
-            Answer::CountsFlags,
+            Answer::SnapshotMaps,
             &[
-                "",
-                "",
-                "counts().flags",
-                OF_ALL,
-                "&page: counts, flags",
-                "&page: counts, flags",
+                "snapshot().maps",
+                "&page: snapshot, maps",
+                "&page: snapshot, maps",
             ],
-        ),
-        (
-            Answer::CountsFrom,
-            &[OF_ALL, "", "&page: counts_from", "&page: counts_from"],
-        ),
-        (
-            Answer::CountsFromTooFew,
-            &["", "counts_from(above ref_count())", "", ""],
         ),
         (
             Answer::ExactPins,
@@ -212,13 +189,12 @@ fn what_a_page_does_not_know_is_no_number() {
     // It knows one pin once, and nothing of pins before and after.
     let once_known = &["exact_pins", "&page: exact_pins", "&page: exact_pins"];
     once::<PlainCells>(&BARE, Answer::ExactPins, once_known);
-    let not_known = &[
-        "counts_from(ref_count())",
-        "",
-        "&page: counts_from",
-        "&page: counts_from",
+    let once_known = &[
+        "snapshot().maps",
+        "&page: snapshot, maps",
+        "&page: snapshot, maps",
     ];
-    once::<PlainCells>(&BARE, Answer::CountsFromEnough, not_known);
+    once::<PlainCells>(&BARE, Answer::SnapshotMaps, once_known);
 }
 
 #[test]
@@ -240,7 +216,11 @@ fn a_page_that_holds_less_than_it_was_built_with_is_caught() {
 }
 
 fn readings<P: BuildPage>(state: &PageState, answer: Answer, by: i32) -> Result<(), Broken> {
-    with_lie(Lie::Off(answer, by, None), || {
+    readings_told::<P>(state, Lie::Off(answer, by, None))
+}
+
+fn readings_told<P: BuildPage>(state: &PageState, lie: Lie) -> Result<(), Broken> {
+    with_lie(lie, || {
         check_readings(state, &Liar::<P>::build(state).unwrap())
     })
 }
@@ -266,9 +246,10 @@ fn every_wrong_reading_is_caught() {
 
     // A bias too low: the raw reading misses it, or the refined one alone.
     let (short, long) = (pinned(1, 0), pinned(0, 1));
-    let found = readings::<PlainCells>(&short, Answer::RefCount, -1024);
+    let found = readings::<PlainCells>(&short, Answer::SnapshotRefs, -1024);
     assert_eq!(found, missed(count(1, 0), none));
-    let found = readings::<PlainCells>(&short, Answer::CountsFrom, -1024);
+    // The references as the refined reading reads them between the mappings and the mappings.
+    let found = readings::<PlainCells>(&short, Answer::RefCount, -1024);
     assert_eq!(found, missed(count(1, 0), none));
 
     let found = readings::<PlainCells>(&long, Answer::LongtermPins, -1);
@@ -285,18 +266,28 @@ fn every_wrong_reading_is_caught() {
     let read = Pins::Exactly(count(1, 0));
     assert_eq!(found, missed(count(1, 1), read));
 
-    // Half a bias, which the page's own counts explain.
+    // Half a bias, which the page's own counts explain: the check asks for them first.
     let mapped = PageState {
         maps: 2000,
         ..pinned(0, 0)
     };
-    let found = readings::<PlainCells>(&mapped, Answer::CountsFrom, 507);
     let invented = Broken::PinInvented {
         unexplained: 5,
         read: maybe(1, 0),
     };
+    let lie = |by| Lie::Off(Answer::RefCount, by, Some(1));
+    let found = readings_told::<PlainCells>(&mapped, lie(507));
     assert_eq!(found, Err(invented));
-    let found = readings::<PlainCells>(&mapped, Answer::CountsFrom, 506);
+    let found = readings_told::<PlainCells>(&mapped, lie(506));
+    assert_eq!(found, Ok(()));
+    // The same in one load, the third: the raw reading takes one as well.
+    let lie = |by| Lie::Off(Answer::SnapshotRefs, by, Some(2));
+    let found = readings_told::<PackedPage>(&mapped, lie(507));
+    assert!(
+        matches!(found, Err(Broken::PinInvented { unexplained: 5, .. })),
+        "{found:?}"
+    );
+    let found = readings_told::<PackedPage>(&mapped, lie(506));
     assert_eq!(found, Ok(()));
 }
 

@@ -3,7 +3,7 @@
 use core::cell::Cell;
 use pinfold::conformance::{BuildPage, PageState, TestPage};
 use pinfold::pin::{PinCount, PinKind};
-use pinfold::{PageFlags, PageLike, RefCounts};
+use pinfold::{PageFlags, PageLike, PageSnapshot};
 
 /// What a page can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,14 +18,9 @@ pub(crate) enum Answer {
     BaseShift,
     Size,
     ExplainedRefs,
-    CountsFlags,
-    CountsRefs,
-    CountsExplained,
-    CountsFrom,
-    /// `counts_from` where there are too few references.
-    CountsFromTooFew,
-    /// `counts_from` where there are enough.
-    CountsFromEnough,
+    SnapshotFlags,
+    SnapshotRefs,
+    SnapshotMaps,
 }
 
 /// The one thing that is wrong.
@@ -168,31 +163,22 @@ impl<P: PageLike> PageLike for Liar<P> {
         let by = self.off(Answer::Size);
         self.page.size().checked_add_signed(by.into()).unwrap()
     }
-    fn explained_refs(&self, flags: PageFlags) -> u32 {
-        let by = self.maps.get() + self.off(Answer::ExplainedRefs);
-        plus(self.page.explained_refs(flags), by)
+    fn explained_refs(&self, flags: PageFlags, maps: u32) -> u32 {
+        let explained = self.page.explained_refs(flags, maps);
+        plus(explained, self.off(Answer::ExplainedRefs))
     }
-    fn counts(&self) -> RefCounts {
-        let counts = self.page.counts();
-        RefCounts {
-            flags: self.flags_off(Answer::CountsFlags, counts.flags),
-            refs: counts.refs + self.refs.get() + self.off(Answer::CountsRefs),
-            explained: plus(counts.explained, self.off(Answer::CountsExplained)),
+    fn snapshot(&self) -> PageSnapshot {
+        let seen = self.page.snapshot();
+        let flags = seen.flags.difference(self.hidden.get());
+        let maps = self.off(Answer::SnapshotMaps);
+        PageSnapshot {
+            flags: self.flags_off(Answer::SnapshotFlags, flags),
+            refs: seen.refs + self.refs.get() + self.off(Answer::SnapshotRefs),
+            maps: match seen.maps {
+                Some(known) => Some(plus(known, self.maps.get() + maps)),
+                None => (maps != 0).then(|| plus(0, maps)),
+            },
         }
-    }
-    fn counts_from(&self, least: u32) -> Option<RefCounts> {
-        let (by, few, enough) = (
-            self.off(Answer::CountsFrom),
-            self.off(Answer::CountsFromTooFew),
-            self.off(Answer::CountsFromEnough),
-        );
-        let Some(counts) = self.page.counts_from(least) else {
-            return (few != 0).then(|| self.page.counts());
-        };
-        (enough == 0).then_some(RefCounts {
-            refs: counts.refs + self.refs.get() + by,
-            ..counts
-        })
     }
 }
 

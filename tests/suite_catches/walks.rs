@@ -9,8 +9,8 @@ use pinfold::conformance::{
 use pinfold::invariants::{self, Broken};
 use pinfold::pin::{Biased, PinKind, PinReading, Pins};
 use pinfold::{
-    Context, IgnorePins, Operation, PageFlags, PageLike, PinPolicy, PinVerdict, PteFlags,
-    SkipOpportunistic, SkipPinned, UnmapFlags, VmFlags,
+    Context, IgnorePins, Operation, PageFlags, PageLike, PageSnapshot, PinPolicy, PinVerdict,
+    PteFlags, SkipOpportunistic, SkipPinned, UnmapFlags, VmFlags,
 };
 
 const FIRST: u64 = 0x10_0000_0000;
@@ -101,7 +101,7 @@ fn every_wrong_change_of_a_page_is_caught() {
     assert_eq!(word(Lie::PinWithoutReference, &appearing), one_less);
 
     // Wrong from the start, as the truth has it.
-    let bias = Lie::Off(Answer::RefCount, -1024, None);
+    let bias = Lie::Off(Answer::SnapshotRefs, -1024, None);
     let missed = Err(Broken::PinnedUnmapped {
         pins: 1,
         taken: 3,
@@ -280,7 +280,7 @@ impl<R: PinReading> PinPolicy for Asks<R> {
 struct Blind;
 
 impl PinReading for Blind {
-    fn read<P: PageLike + ?Sized>(_: &P) -> Pins {
+    fn read_with<P: PageLike + ?Sized>(_: &P, _: PageSnapshot) -> Pins {
         Pins::None
     }
 }
@@ -289,7 +289,7 @@ impl PinReading for Blind {
 struct Ghosts;
 
 impl PinReading for Ghosts {
-    fn read<P: PageLike + ?Sized>(_: &P) -> Pins {
+    fn read_with<P: PageLike + ?Sized>(_: &P, _: PageSnapshot) -> Pins {
         Pins::Maybe {
             estimate: 1,
             longterm: None,

@@ -137,11 +137,16 @@ impl Imagined {
         };
         let pins = holders.short.saturating_add(holders.longterm);
         let refs = page
-            .explained_refs(flags)
+            .explained_refs(flags, frame.maps)
             .saturating_add(holders.others)
             .saturating_add(pins.saturating_mul(PIN_BIAS));
         page.refs.set(i32::try_from(refs).unwrap_or(i32::MAX));
         page
+    }
+
+    /// The references that its state explains now.
+    pub(crate) fn explained(&self) -> u32 {
+        self.explained_refs(self.flags(), self.map_count())
     }
 }
 

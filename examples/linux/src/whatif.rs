@@ -109,7 +109,7 @@ impl<'a> PageOps for Machine<'a> {
     fn remove(&mut self, page: &&'a Imagined, how: Removal) -> Result<Hook, Infallible> {
         let expected = match how {
             Removal::Lazyfree => 1,
-            Removal::FromCache => page.explained_refs(page.flags()),
+            Removal::FromCache => page.explained(),
         };
         let held = u32::try_from(page.ref_count()) != Ok(expected);
         Ok(if held || page.flags().contains(PageFlags::DIRTY) {
@@ -139,7 +139,7 @@ impl<'a> PageOps for Machine<'a> {
     }
 
     fn can_split(&mut self, page: &&'a Imagined) -> bool {
-        u32::try_from(page.ref_count()) == Ok(page.explained_refs(page.flags()))
+        u32::try_from(page.ref_count()) == Ok(page.explained())
     }
 
     fn is_pmd_mapped(&mut self, _: &&'a Imagined) -> bool {
@@ -154,8 +154,7 @@ impl<'a> PageOps for Machine<'a> {
         page.base_pages.set(1);
         page.flags.set(page.flags.get() - PageFlags::THP);
         page.maps.set(page.maps.get().min(1));
-        page.refs
-            .set(page.explained_refs(page.flags()).cast_signed());
+        page.refs.set(page.explained().cast_signed());
         Ok(Hook::Done)
     }
 

@@ -69,7 +69,7 @@ impl PageLike for Frame {
     fn ref_count(&self) -> i32 {
         let pins = self.pins.snapshot().pins.total;
         let refs = self
-            .explained_refs(self.flags())
+            .explained_refs(self.flags(), self.map_count())
             .saturating_add(pins.saturating_mul(PIN_BIAS));
         i32::try_from(refs).unwrap_or(i32::MAX)
     }

@@ -12,8 +12,8 @@ use pinfold::reclaim::{
 };
 use pinfold::{
     Bookkeeping, Cleared, Context, CounterDelta, Entry, Failure, FlushMode, Hook, InVma, NewEntry,
-    NextVma, Operation, PageFlags, PageLike, PageTables, PinPolicy, PinVerdict, Placed, PlainVma,
-    PteFlags, RefCounts, Rmap, UnmapRequest, Unmapped, Zone, try_to_unmap,
+    NextVma, Operation, PageFlags, PageLike, PageSnapshot, PageTables, PinPolicy, PinVerdict,
+    Placed, PlainVma, PteFlags, Rmap, UnmapRequest, Unmapped, Zone, try_to_unmap,
 };
 
 /// Implements a trait's methods: each answers anything.
@@ -60,9 +60,8 @@ impl PageLike for AnyPage {
         &base_pages() -> u32;
         &base_shift() -> u32;
         &size() -> u64;
-        &explained_refs(flags: PageFlags) -> u32;
-        &counts() -> RefCounts;
-        &counts_from(least: u32) -> Option<RefCounts>;
+        &explained_refs(flags: PageFlags, maps: u32) -> u32;
+        &snapshot() -> PageSnapshot;
     }
 }
 
@@ -107,8 +106,8 @@ impl Placed for BarePage {}
 pub struct AnyReading;
 
 impl PinReading for AnyReading {
-    fn read<P: PageLike + ?Sized>(page: &P) -> Pins {
-        keep(page.counts_from(opaque()));
+    fn read_with<P: PageLike + ?Sized>(page: &P, seen: PageSnapshot) -> Pins {
+        keep((page.map_count(), seen));
         opaque()
     }
 }

@@ -5,8 +5,8 @@ use super::text::{debug, error};
 use crate::{hidden, keep, opaque};
 use pinfold::reclaim::ScanFlags;
 use pinfold::{
-    PageFlags, PageLike, PlainPage, PlainVma, PteFlags, RefCounts, UnknownFlags, UnmapFlags,
-    VmFlags, Vma,
+    PageFlags, PageLike, PageSnapshot, PlainPage, PlainVma, PteFlags, RefCounts, UnknownFlags,
+    UnmapFlags, VmFlags, Vma,
 };
 
 pub fn call() {
@@ -53,6 +53,7 @@ fn pages() {
     page(&&mut opaque::<AnyPage>());
     page::<dyn PageLike>(hidden(&opaque::<AnyPage>()));
     debug::<PlainPage>(&opaque());
+    debug::<PageSnapshot>(&opaque());
     debug::<RefCounts>(&opaque());
 }
 
@@ -65,9 +66,9 @@ fn page<P: PageLike + ?Sized>(page: &P) {
     keep(PageLike::base_pages(page));
     keep(PageLike::base_shift(page));
     keep(PageLike::size(page));
-    keep(PageLike::explained_refs(page, opaque()));
-    keep(PageLike::counts(page));
-    keep(PageLike::counts_from(page, opaque()));
+    keep(PageLike::explained_refs(page, opaque(), opaque()));
+    keep(PageLike::snapshot(page));
+    keep(RefCounts::of(page, opaque()));
 }
 
 fn vmas() {

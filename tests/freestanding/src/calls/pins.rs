@@ -184,9 +184,9 @@ fn readings() {
 
 fn read<P: PageLike>(page: &P) {
     keep(<Biased as PinReading>::read(page));
-    keep(<Biased as PinReading>::rules_out(page));
-    keep(<Refined as PinReading>::rules_out(page));
+    keep(<Biased as PinReading>::evidence(page));
+    keep(<Refined as PinReading>::evidence(page));
     keep(<Refined as PinReading>::read(page));
-    keep(<Biased as PinReading>::read_with_flags(page));
-    keep(<Refined as PinReading>::read_with_flags(page));
+    keep(<Biased as PinReading>::read_with(page, opaque()));
+    keep(<Refined as PinReading>::read_with(page, opaque()));
 }

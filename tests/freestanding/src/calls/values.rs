@@ -12,8 +12,8 @@ use pinfold::unmap::decide::Inconsistency;
 use pinfold::unmap::{Callback, Stop, UnmapError};
 use pinfold::{
     Cleared, Context, CounterDelta, Entry, FlushMode, Hook, NewEntry, Operation, Outcome,
-    PageFlags, PinVerdict, PlainPage, PlainVma, PteFlags, Reason, RefCounts, Requester, UnmapFlags,
-    Verdict, VmFlags, Zone,
+    PageFlags, PageSnapshot, PinVerdict, PlainPage, PlainVma, PteFlags, Reason, RefCounts,
+    Requester, UnmapFlags, Verdict, VmFlags, Zone,
 };
 
 /// What an embedder's callback fails with.
@@ -86,11 +86,8 @@ impl<A: Opaque, B: Opaque, C: Opaque> Opaque for (A, B, C) {
 
 opaque_flags!(UnmapFlags, PageFlags, VmFlags, PteFlags, reclaim::ScanFlags);
 
-opaque_struct!(RefCounts {
-    flags,
-    refs,
-    explained
-});
+opaque_struct!(PageSnapshot { flags, refs, maps });
+opaque_struct!(RefCounts { refs, explained });
 opaque_struct!(PlainPage {
     flags,
     refs,
