@@ -2,7 +2,7 @@
 
 use crate::common::embed::{Mm, PRESENT, Pte, Walk};
 use crate::common::hand::{HandError, HandFailure, HandWalked};
-use crate::common::measured::Measured;
+use crate::common::measured::{Measured, Turn, copies};
 use crate::common::pages::State;
 use core::cell::Cell;
 use core::convert::Infallible;
@@ -19,6 +19,11 @@ pub(crate) const BASE: u64 = 0x7000_0000;
 pub(crate) const RECLAIM: UnmapFlags = UnmapFlags::BATCH_FLUSH;
 /// So many pages stay in the second-level cache.
 pub(crate) const PAGES: usize = 2048;
+/// How many sets of pages take turns, so that no branch predictor learns by heart what reclaim
+/// cannot know. Odd, so that each set meets each copy of a walk.
+const SETS: usize = 63;
+
+type Set = Vec<(State, PteFlags)>;
 
 /// Which pages are pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +115,10 @@ fn anything(rng: &mut Rng) -> (State, PteFlags) {
 /// Pages, each mapped by one entry of one VMA.
 #[derive(Debug)]
 pub(crate) struct Population<P> {
-    start: Vec<(State, PteFlags)>,
+    /// What the pages are set to, in turn.
+    sets: Vec<Set>,
+    /// How often a pass was timed.
+    timed: Cell<usize>,
     pub(crate) pages: Vec<P>,
     ptes: Vec<Pte>,
     mm: Mm,
@@ -121,11 +129,13 @@ pub(crate) struct Population<P> {
 impl<P: Measured> Population<P> {
     pub(crate) fn new(mix: Mix, pages: usize) -> Self {
         let mut rng = Rng(42);
-        let start = (0..pages).map(|_| everyday(mix, &mut rng)).collect();
-        Self::of(start, VmFlags::empty(), RECLAIM, Mm::new(true, u64::MAX))
+        let mut set = || (0..pages).map(|_| everyday(mix, &mut rng)).collect();
+        let sets = (0..SETS).map(|_| set()).collect();
+        Self::of(sets, VmFlags::empty(), RECLAIM, Mm::new(true, u64::MAX))
     }
 
-    fn of(start: Vec<(State, PteFlags)>, vma: VmFlags, flags: UnmapFlags, mm: Mm) -> Self {
+    fn of(sets: Vec<Set>, vma: VmFlags, flags: UnmapFlags, mm: Mm) -> Self {
+        let start = &sets[0];
         let bytes = 4096 * start.len() as u64;
         let population = Self {
             pages: start.iter().map(|&(state, _)| P::new(state)).collect(),
@@ -136,14 +146,19 @@ impl<P: Measured> Population<P> {
                 range: BASE..BASE + bytes,
             },
             request: UnmapRequest::new(flags).unwrap(),
-            start,
+            timed: Cell::new(0),
+            sets,
         };
         population.reset();
         population
     }
 
+    fn set(&self) -> &Set {
+        &self.sets[self.timed.get() % self.sets.len()]
+    }
+
     pub(crate) fn reset(&self) {
-        for ((&(state, bits), page), pte) in self.start.iter().zip(&self.pages).zip(&self.ptes) {
+        for ((&(state, bits), page), pte) in self.set().iter().zip(&self.pages).zip(&self.ptes) {
             page.reset(state);
             pte.set(PRESENT | u64::from(bits.bits()));
         }
@@ -154,18 +169,29 @@ impl<P: Measured> Population<P> {
         BASE + 4096 * index as u64
     }
 
-    fn walk(&self, index: usize) -> Walk<'_, P> {
+    fn walk<const COPY: usize>(&self, index: usize) -> Walk<'_, P, COPY> {
         let pte = core::slice::from_ref(&self.ptes[index]);
         Walk::new(&self.pages[index], &self.mm, pte, self.address(index))
     }
 
     /// One pass of the crate over all pages; how many entries were taken.
-    #[inline(never)]
     pub(crate) fn pass_ours(&self) -> u32 {
+        static TURN: Turn = Turn::new();
+        copies!(Self::copy_of_ours)[TURN.next()](self)
+    }
+
+    /// One pass of the hand-written twin.
+    pub(crate) fn pass_hand(&self) -> u32 {
+        static TURN: Turn = Turn::new();
+        copies!(Self::copy_of_hand)[TURN.next()](self)
+    }
+
+    #[inline(never)]
+    fn copy_of_ours<const COPY: usize>(&self) -> u32 {
         let request = black_box(&self.request);
         let mut taken = 0;
         for (index, page) in self.pages.iter().enumerate() {
-            let mut walk = self.walk(index);
+            let mut walk = self.walk::<COPY>(index);
             let address = self.address(index);
             match P::ours(page, &self.vma, address, request, &mut walk) {
                 Ok(walked) => {
@@ -178,13 +204,12 @@ impl<P: Measured> Population<P> {
         taken
     }
 
-    /// One pass of the hand-written twin.
     #[inline(never)]
-    pub(crate) fn pass_hand(&self) -> u32 {
+    fn copy_of_hand<const COPY: usize>(&self) -> u32 {
         let flags = black_box(self.request.flags());
         let mut taken = 0;
         for (index, page) in self.pages.iter().enumerate() {
-            let mut walk = self.walk(index);
+            let mut walk = self.walk::<COPY>(index);
             let address = self.address(index);
             if let Ok(walked) = P::hand(page, &self.vma, address, flags, &mut walk) {
                 taken += walked.taken;
@@ -201,8 +226,9 @@ impl<P: Measured> Population<P> {
         P::gate_hand(&self.pages, black_box(self.request.flags()))
     }
 
-    /// The time that one pass takes over pages that were set up anew.
-    pub(crate) fn timed(&self, pass: impl Fn(&Self) -> u32) -> Duration {
+    /// The time that one pass takes over pages that were set up anew, from the next set.
+    pub(crate) fn timed<T>(&self, pass: impl Fn(&Self) -> T) -> Duration {
+        self.timed.set(self.timed.get() + 1);
         self.reset();
         let start = Instant::now();
         black_box(pass(self));
@@ -213,7 +239,7 @@ impl<P: Measured> Population<P> {
     /// counters behind; both gates count the same.
     pub(crate) fn check(&self) -> Tally {
         let theirs = Self::of(
-            self.start.clone(),
+            vec![self.set().clone()],
             self.vma.flags,
             self.request.flags(),
             self.mm.clone(),
@@ -229,17 +255,17 @@ impl<P: Measured> Population<P> {
                 &self.vma,
                 address,
                 &self.request,
-                &mut self.walk(index),
+                &mut self.walk::<0>(index),
             );
             let hand = P::hand(
                 &theirs.pages[index],
                 &theirs.vma,
                 address,
                 theirs.request.flags(),
-                &mut theirs.walk(index),
+                &mut theirs.walk::<0>(index),
             );
             tally.count(&ours);
-            let (was, flags) = (&self.start[index], self.request.flags());
+            let (was, flags) = (&self.set()[index], self.request.flags());
             assert_eq!(translated(ours), hand, "{was:?} under {flags:?}");
             assert_eq!(self.pages[index].state(), theirs.pages[index].state());
             assert_eq!(self.ptes[index], theirs.ptes[index], "{was:?}");
@@ -313,7 +339,7 @@ pub(crate) fn check_all<P: Measured>() {
         let asked = rng.subset(UnmapFlags::all().bits(), 4);
         let flags = UnmapFlags::from_bits_truncate(asked);
         let mm = Mm::new(rng.one_in(2), if rng.one_in(4) { 3 } else { u64::MAX });
-        Population::<P>::of(start, vma, flags, mm).check();
+        Population::<P>::of(vec![start], vma, flags, mm).check();
     }
 }
 

@@ -2,6 +2,7 @@
 //! some of them. The walk's own methods are inherent; the crate's traits forward to them, and the
 //! hand-written twin calls them directly.
 
+use crate::common::measured::apart;
 use crate::common::pages::Page;
 use core::cell::Cell;
 use core::convert::Infallible;
@@ -66,9 +67,10 @@ pub(crate) fn bump(counter: &Cell<i64>, by: i64) {
     counter.set(counter.get().wrapping_add(by));
 }
 
-/// A walk over a page's entries in one VMA.
+/// A walk over a page's entries in one VMA; `COPY` only makes both walks over it functions of their
+/// own.
 #[derive(Debug)]
-pub(crate) struct Walk<'a, P> {
+pub(crate) struct Walk<'a, P, const COPY: usize = 0> {
     pub(crate) page: &'a P,
     pub(crate) mm: &'a Mm,
     /// The entries that are left, and the one returned last.
@@ -77,7 +79,7 @@ pub(crate) struct Walk<'a, P> {
     next_address: u64,
 }
 
-impl<'a, P> Walk<'a, P> {
+impl<'a, P, const COPY: usize> Walk<'a, P, COPY> {
     /// A walk over these entries, of which there is at least one; the first maps `address`.
     #[inline]
     pub(crate) fn new(page: &'a P, mm: &'a Mm, ptes: &'a [Pte], address: u64) -> Self {
@@ -155,7 +157,7 @@ impl<'a, P> Walk<'a, P> {
     }
 }
 
-impl<P: Page> PageTables for Walk<'_, P> {
+impl<P: Page, const COPY: usize> PageTables for Walk<'_, P, COPY> {
     type Error = Infallible;
 
     #[inline]
@@ -196,9 +198,10 @@ impl<P: Page> PageTables for Walk<'_, P> {
     }
 }
 
-impl<P: Page> Bookkeeping for Walk<'_, P> {
+impl<P: Page, const COPY: usize> Bookkeeping for Walk<'_, P, COPY> {
     #[inline]
     fn mlock_page(&mut self) -> Result<(), Infallible> {
+        apart::<COPY>();
         self.page.mark(PageFlags::MLOCKED);
         Ok(())
     }

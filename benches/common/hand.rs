@@ -6,8 +6,8 @@
 //! is the undoing of callbacks that fail, since the lean embedder's cannot.
 
 use crate::common::embed::{self, Walk, bump};
+use crate::common::measured::apart;
 use crate::common::pages::{KernelPage, Packed, PlainCells};
-use core::hint::black_box;
 use core::sync::atomic::{Ordering, fence};
 use pinfold::pin::{PIN_BIAS, Pins};
 use pinfold::unmap::Stop;
@@ -167,7 +167,7 @@ macro_rules! by_hand {
         /// The gate alone: how many of these pages are skipped.
         #[inline(never)]
         pub(crate) fn $gate<const COPY: usize>(pages: &[$page], flags: UnmapFlags) -> usize {
-            black_box(COPY);
+            apart::<COPY>();
             pages
                 .iter()
                 .filter(|page| {
@@ -179,12 +179,12 @@ macro_rules! by_hand {
         }
 
         #[inline(never)]
-        pub(crate) fn $walk(
+        pub(crate) fn $walk<const COPY: usize>(
             page: &$page,
             vma: &PlainVma,
             address: u64,
             flags: UnmapFlags,
-            walk: &mut Walk<'_, $page>,
+            walk: &mut Walk<'_, $page, COPY>,
         ) -> Result<HandWalked, HandFailure> {
             let (mut taken, mut deferred, mut deferred_dirty) = (0, 0, false);
             macro_rules! end {
@@ -256,6 +256,7 @@ macro_rules! by_hand {
                 if !takes_pmd {
                     if !flags.contains(UnmapFlags::IGNORE_MLOCK) {
                         if locked {
+                            apart::<COPY>();
                             if !look.flags.is_compound() {
                                 page.add_flags(PageFlags::MLOCKED);
                             }

@@ -67,6 +67,45 @@ pub(crate) fn paired(
     }
 }
 
+/// Times `copies` of both, which come up in turn, `rounds` times each; `operations` in each. What
+/// is compared is the copy of either that is fastest, by its median.
+pub(crate) fn fastest(
+    copies: usize,
+    rounds: usize,
+    operations: usize,
+    mut ours: impl FnMut() -> Duration,
+    mut theirs: impl FnMut() -> Duration,
+) -> Ratio {
+    let mut times = vec![[vec![], vec![]]; copies];
+    for _ in 0..rounds {
+        for [a, b] in &mut times {
+            a.push(ours().as_secs_f64() * 1e9 / operations as f64);
+            b.push(theirs().as_secs_f64() * 1e9 / operations as f64);
+        }
+    }
+    let mut best = |side: usize| {
+        let quartiles = times.iter_mut().map(|copy| {
+            let values = &mut copy[side];
+            [
+                quantile(values, 2),
+                quantile(values, 1),
+                quantile(values, 3),
+            ]
+        });
+        let [median, low, high] = quartiles
+            .min_by(|one, other| one[0].total_cmp(&other[0]))
+            .unwrap();
+        (median, (high - low) / 2.0)
+    };
+    let ((ours, spread), (theirs, _)) = (best(0), best(1));
+    Ratio {
+        ours,
+        theirs,
+        ratio: ours / theirs,
+        spread: spread / theirs,
+    }
+}
+
 impl Ratio {
     pub(crate) fn print(self, name: &str, target: &str) {
         let Self {

@@ -170,7 +170,7 @@ impl<P: Summed> Array<P> {
         let request = black_box(&self.request);
         let mut skipped = 0;
         for (address, page) in (BASE..).step_by(4096).zip(&self.pages) {
-            let mut walk = Walk::new(page, &mm, core::slice::from_ref(&pte), address);
+            let mut walk = Walk::<_>::new(page, &mm, core::slice::from_ref(&pte), address);
             let walked = P::ours(page, &vma, address, request, &mut walk);
             skipped += usize::from(matches!(
                 walked.map(|walked| walked.verdict),
@@ -186,7 +186,7 @@ impl<P: Summed> Array<P> {
         let flags = black_box(self.request.flags());
         let mut skipped = 0;
         for (address, page) in (BASE..).step_by(4096).zip(&self.pages) {
-            let mut walk = Walk::new(page, &mm, core::slice::from_ref(&pte), address);
+            let mut walk = Walk::<_>::new(page, &mm, core::slice::from_ref(&pte), address);
             let walked = P::hand(page, &vma, address, flags, &mut walk);
             skipped += usize::from(matches!(
                 walked.map(|walked| walked.verdict),
