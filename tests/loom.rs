@@ -11,6 +11,8 @@
 
 #[path = "loom/block.rs"]
 mod block;
+#[path = "loom/driver.rs"]
+mod driver;
 #[path = "loom/guard.rs"]
 mod guard;
 #[path = "loom/park.rs"]
