@@ -91,6 +91,18 @@ fn a_snapshot_with_the_mappings_is_all_that_is_read() {
     let pinned = |seen| Refined::read_with(&page, seen).maybe_pinned();
     assert!(!pinned(PageSnapshot { refs: 3512, ..seen }));
     assert!(pinned(PageSnapshot { refs: 3513, ..seen }));
+    // From 1024 references on, as in Linux, even if no page with a pin has so few.
+    let (maps, edge) = (Some(0), 1024);
+    assert!(pinned(PageSnapshot {
+        refs: edge,
+        maps,
+        ..seen
+    }));
+    assert!(!pinned(PageSnapshot {
+        refs: edge - 1,
+        maps,
+        ..seen
+    }));
     // Without them the page is asked again.
     let counts = RefCounts::of(&page, PageSnapshot { maps: None, ..seen });
     assert_eq!((counts.refs, counts.explained), (5000, 4 + 1));
