@@ -4,77 +4,105 @@ use crate::flags::{PageFlags, UnmapFlags, VmFlags};
 use crate::page::PageLike;
 use crate::pin::Pins;
 use crate::policy::{PinPolicy, PinVerdict};
-use crate::unmap::{
-    Bookkeeping, Callback, Failure, FlushDebt, UnmapError, UnmapRequest, Verdict, Walked,
-    unmap_in_vma, untouched,
-};
+use crate::unmap::{FlushDebt, PageTables, UnmapError, UnmapRequest, Verdict, unmap_in_vma};
 use crate::vma::Vma;
 use core::fmt;
 
-/// The reverse map of one page: the VMAs that may map it, one after the other.
+/// The reverse map of one page: a cursor over the VMAs that may map it, and over its entries in each
+/// of them.
 ///
 /// # Contract
 ///
-/// The reverse-map lock is held from the first call to the last (with `RMAP_LOCKED`: by the caller).
-pub trait Rmap {
-    /// A VMA; a reference to one will do.
+/// - [`next_vma`](Self::next_vma) takes the reverse-map lock on its first call, without waiting,
+///   unless the request has `RMAP_LOCKED`: then the caller holds it. The embedder releases it when
+///   the cursor is dropped.
+/// - After `next_vma` has returned a VMA, [`next_entry`](PageTables::next_entry) returns the
+///   entries in that VMA.
+///
+/// # Examples
+///
+/// A page that is never mapped:
+///
+/// ```
+/// # use core::convert::Infallible;
+/// # use pinfold::{Cleared, Entry, FlushMode, NewEntry, PageTables, PteFlags};
+/// # struct Unmapped;
+/// # impl PageTables for Unmapped {
+/// #     type Error = Infallible;
+/// #     fn next_entry(&mut self) -> Result<Option<Entry>, Infallible> { Ok(None) }
+/// #     fn test_and_clear_young(&mut self, _: &Entry) -> bool { false }
+/// #     fn clear(&mut self, _: &Entry, _: FlushMode) -> Result<Cleared, Infallible> {
+/// #         Ok(Cleared { flags: PteFlags::empty(), deferred: false })
+/// #     }
+/// #     fn install(&mut self, _: &Entry, _: NewEntry) {}
+/// #     fn set_page_dirty(&mut self) {}
+/// #     fn remove_rmap(&mut self, _: &Entry) {}
+/// # }
+/// use pinfold::{NextVma, PlainVma, Rmap};
+///
+/// impl Rmap for Unmapped {
+///     type Vma = PlainVma;
+///
+///     fn next_vma(&mut self) -> NextVma<PlainVma> {
+///         NextVma::End
+///     }
+/// }
+/// ```
+pub trait Rmap: PageTables {
+    /// A VMA, or a reference to one.
     type Vma: Vma;
-    /// The walk over the page's entries in one VMA.
-    type Walk<'a>: Bookkeeping<Error = Self::Error>
-    where
-        Self: 'a;
-    /// What can go wrong in the embedder's own code.
-    type Error;
 
-    /// The next VMA that may map the page.
-    ///
-    /// # Errors
-    ///
-    /// The embedder's own.
-    fn next_vma(&mut self) -> NextVma<'_, Self>;
+    /// Moves to the next VMA that may map the page.
+    fn next_vma(&mut self) -> NextVma<Self::Vma>;
 }
 
-/// What [`Rmap::next_vma`] returns.
-pub type NextVma<'a, R> =
-    Result<Option<InVma<<R as Rmap>::Vma, <R as Rmap>::Walk<'a>>>, <R as Rmap>::Error>;
+impl<R: Rmap + ?Sized> Rmap for &mut R {
+    type Vma = R::Vma;
 
-/// A VMA in which a page may be mapped.
-#[derive(Debug)]
-pub struct InVma<V, W> {
-    /// The VMA.
-    pub vma: V,
-    /// The address in bytes where the page, or the part of it in this VMA, begins.
-    pub address: u64,
-    /// The walk over its entries there.
-    pub walk: W,
+    #[inline]
+    fn next_vma(&mut self) -> NextVma<Self::Vma> {
+        (**self).next_vma()
+    }
 }
 
-/// What became of a page's mappings.
+/// The result of [`Rmap::next_vma`].
+///
+/// Exhaustive: embedders return it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NextVma<V> {
+    /// This VMA may map the page.
+    Found {
+        /// The VMA.
+        vma: V,
+        /// The address in bytes at which the page, or the part of it in this VMA, begins.
+        address: u64,
+    },
+    /// There is no further VMA.
+    End,
+    /// The lock of the reverse map is held by somebody else. The page is kept.
+    Contended,
+}
+
+/// The result of [`try_to_unmap`]: what became of all mappings of a page.
 #[must_use]
-#[derive(Debug, PartialEq, Eq)]
-pub struct Unmapped {
-    /// What became of them.
-    pub outcome: Outcome,
-    /// How many VMAs were walked into.
-    pub vmas: u32,
-    /// How many entries were taken for good.
-    pub taken: u32,
-    /// The TLB flushes that were put off.
-    pub flush: FlushDebt,
-}
-
-/// What became of a page's mappings, in one word and with the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
     /// Nothing maps the page any more.
     Unmapped,
-    /// Something still maps it.
-    StillMapped(Reason),
-    /// The page is pinned, and another one will do. Nothing is touched.
+    /// The page is pinned; reclaim takes another one. Nothing is touched.
     Skipped(Pins),
-    /// The page is pinned, and what was asked cannot be had. Nothing is touched.
+    /// The page is pinned; what was asked fails. Nothing is touched.
     Refused(Pins),
+    /// The page is still mapped: the first VMA that kept it says why.
+    StillMapped(Verdict),
+    /// The page is still mapped by a temporary stack, which gets no migration entries.
+    TemporaryStack,
+    /// The reverse map is locked by somebody else. Mappings found before may be gone.
+    Contended,
+    /// The page is still mapped, but the reverse map has no further VMA: mappings were added
+    /// meanwhile, or it does not know them.
+    NotFound,
 }
 
 impl Outcome {
@@ -89,51 +117,34 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unmapped => f.write_str("unmapped"),
-            Self::StillMapped(reason) => write!(f, "still mapped: {reason}"),
             Self::Skipped(pins) => write!(f, "skipped: {pins}"),
             Self::Refused(pins) => write!(f, "refused: {pins}"),
+            Self::StillMapped(verdict) => write!(f, "still mapped: {verdict}"),
+            Self::TemporaryStack => f.write_str("still mapped: in a temporary stack"),
+            Self::Contended => f.write_str("the reverse map is locked"),
+            Self::NotFound => f.write_str("still mapped: not found in the reverse map"),
         }
     }
 }
 
-/// Why a page is still mapped: the first obstacle that the walk met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Reason {
-    /// A VMA was passed by, or the walk stopped there.
-    InVma(Verdict),
-    /// A temporary stack maps it, where migration entries must not be put.
-    TemporaryStack,
-    /// The reverse map led to no further VMA: mappings came meanwhile, or it does not know them.
-    NotFound,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InVma(verdict) => verdict.fmt(f),
-            Self::TemporaryStack => f.write_str("in a temporary stack"),
-            Self::NotFound => f.write_str("the reverse map does not lead to all mappings"),
-        }
-    }
-}
-
-/// Takes a page out of all VMAs that map it, as Linux 5.8's `try_to_unmap` (`mm/rmap.c`) does.
+/// Unmaps a page from all VMAs that map it, as Linux 5.8's `try_to_unmap` (`mm/rmap.c`) does.
 ///
-/// The questions that concern the whole page are asked once, so a pinned page costs the same
-/// however often it is mapped (unless the policy says [`PER_VMA`](PinPolicy::PER_VMA)). The walk
-/// ends when nothing maps the page any more, or where a VMA stops it. Temporary stacks are passed
-/// by when an anonymous page (not one that is shared by KSM) is migrated or split.
+/// The pins are read once, before the first VMA, so a pinned page costs the same however often it
+/// is mapped (unless the policy asks [in each VMA](PinPolicy::PER_VMA)). The walk ends when nothing
+/// maps the page any more, or when a VMA stops it. Temporary stacks are passed over when an
+/// anonymous page (not one shared by KSM) is migrated or split.
+///
+/// TLB flushes that were deferred are added to `debt`, also on an error.
 ///
 /// # Errors
 ///
-/// [`Failure`] for input that cannot be and for a callback that failed, with the progress over all
-/// VMAs.
+/// [`UnmapError`] for inconsistent input and for a method of `rmap` that failed.
 pub fn try_to_unmap<P, R, L>(
     page: &P,
     request: &UnmapRequest<L>,
     rmap: &mut R,
-) -> Result<Unmapped, Failure<R::Error>>
+    debt: &mut FlushDebt,
+) -> Result<Outcome, UnmapError<R::Error>>
 where
     P: PageLike + ?Sized,
     R: Rmap + ?Sized,
@@ -141,99 +152,53 @@ where
 {
     let seen = page.snapshot();
     if seen.refs == 0 {
-        return Err(untouched(UnmapError::NoReference));
+        return Err(UnmapError::NoReference);
     }
     match request.ask_with(page, seen) {
-        (PinVerdict::SkipPage, pins) => return Ok(nothing(Outcome::Skipped(pins))),
-        (PinVerdict::Refuse, pins) => return Ok(nothing(Outcome::Refused(pins))),
+        (PinVerdict::SkipPage, pins) => return Ok(Outcome::Skipped(pins)),
+        (PinVerdict::Refuse, pins) => return Ok(Outcome::Refused(pins)),
         // A policy that answers per VMA is asked there.
         (PinVerdict::Proceed | PinVerdict::NextVma, _) => {}
     }
     let passes_stacks = passes_temporary_stacks(request.flags(), seen.flags);
-    let mut so_far = nothing(Outcome::Unmapped);
     let mut obstacle = None;
     loop {
-        let in_vma = match rmap.next_vma() {
-            Ok(Some(in_vma)) => in_vma,
-            Ok(None) => break,
-            Err(source) => {
-                let error = UnmapError::Callback {
-                    callback: Callback::NextVma,
-                    address: 0,
-                    source,
-                };
-                return Err(so_far.failed(untouched(error)));
-            }
+        let (vma, address) = match rmap.next_vma() {
+            NextVma::Found { vma, address } => (vma, address),
+            NextVma::End => break,
+            NextVma::Contended => return Ok(Outcome::Contended),
         };
-        let InVma {
-            vma,
-            address,
-            mut walk,
-        } = in_vma;
         if passes_stacks && vma.flags().contains(VmFlags::TEMPORARY_STACK) {
-            obstacle.get_or_insert(Reason::TemporaryStack);
+            obstacle.get_or_insert(Outcome::TemporaryStack);
             continue;
         }
-        match unmap_in_vma(
+        let verdict = unmap_in_vma(
             page,
             page.snapshot(),
             &vma,
             address,
             request,
-            &mut walk,
+            rmap,
+            debt,
             L::PER_VMA,
-        ) {
-            Err(failure) => return Err(so_far.failed(failure)),
-            Ok(walked) => {
-                let verdict = so_far.add(walked);
-                match verdict {
-                    Verdict::Done | Verdict::Unshared => {}
-                    other => {
-                        obstacle.get_or_insert(Reason::InVma(other));
-                    }
-                }
-                let page_is_out = matches!(verdict, Verdict::SkipPage(_)) || !verdict.goes_on();
-                if page_is_out || page.map_count() == 0 {
-                    break;
-                }
-            }
+        )?;
+        if !matches!(verdict, Verdict::Done | Verdict::Unshared) {
+            obstacle.get_or_insert(Outcome::StillMapped(verdict));
+        }
+        let page_is_kept = matches!(verdict, Verdict::SkipPage(_)) || !verdict.goes_on();
+        if page_is_kept || page.map_count() == 0 {
+            break;
         }
     }
-    if page.map_count() != 0 {
-        so_far.outcome = Outcome::StillMapped(obstacle.unwrap_or(Reason::NotFound));
+    if page.map_count() == 0 {
+        Ok(Outcome::Unmapped)
+    } else {
+        Ok(obstacle.unwrap_or(Outcome::NotFound))
     }
-    Ok(so_far)
 }
 
 const fn passes_temporary_stacks(flags: UnmapFlags, page: PageFlags) -> bool {
     flags.intersects(UnmapFlags::MIGRATION.union(UnmapFlags::SPLIT_FREEZE))
         && page.contains(PageFlags::ANON)
         && !page.contains(PageFlags::KSM)
-}
-
-const fn nothing(outcome: Outcome) -> Unmapped {
-    Unmapped {
-        outcome,
-        vmas: 0,
-        taken: 0,
-        flush: FlushDebt::none(),
-    }
-}
-
-impl Unmapped {
-    fn add(&mut self, walked: Walked) -> Verdict {
-        self.vmas = self.vmas.saturating_add(1);
-        self.taken = self.taken.saturating_add(walked.taken);
-        self.flush.absorb(walked.flush);
-        walked.verdict
-    }
-
-    fn failed<E>(mut self, failure: Failure<E>) -> Failure<E> {
-        self.flush.absorb(failure.flush);
-        Failure {
-            taken: self.taken.saturating_add(failure.taken),
-            flush: self.flush,
-            ..failure
-        }
-    }
 }

@@ -15,7 +15,7 @@ use core::ops::Range;
 
 /// How far a walk goes.
 ///
-/// Complete on purpose.
+/// Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reach {
     /// One VMA, which has all entries: [`try_to_unmap_one`].

@@ -55,7 +55,7 @@ use crate::unmap::{CounterDelta, Failure, Owed, Verdict, Walked};
 
 /// What stands in one page-table entry.
 ///
-/// Complete on purpose: it is what a walk can leave there.
+/// Exhaustive: it is what a walk can leave there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryKind {
     /// It maps the page.
@@ -210,7 +210,7 @@ impl Snapshot<'_> {
 
 /// Which true pins a policy counts against an operation.
 ///
-/// Complete on purpose.
+/// Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Counted {
     /// None: the operation is not hindered.
@@ -309,7 +309,7 @@ impl Asked {
 
 /// How a walk ended.
 ///
-/// Complete on purpose.
+/// Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum How {
     /// One VMA, with this verdict.

@@ -183,7 +183,7 @@ impl BiasedRefs {
 
 /// Whether a dropped reference or pin was the last.
 ///
-/// Complete on purpose.
+/// Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use = "who drops the last reference owns the page and frees it"]
 pub enum RefsLeft {

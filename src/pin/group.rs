@@ -46,7 +46,7 @@ pub trait Pinnable {
 
 /// What a released pin leaves to do for who released it.
 ///
-/// Complete on purpose: a duty that a caller does not know would not be done.
+/// Exhaustive: a duty that a caller does not know would not be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use = "an unpin may leave a page to be put back or freed"]
 pub enum Unpinned {

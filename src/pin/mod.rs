@@ -46,7 +46,7 @@ use core::fmt;
 
 /// How long a pin is meant to last.
 ///
-/// Complete on purpose: Linux knows these two (`FOLL_PIN` with and without `FOLL_LONGTERM`).
+/// Exhaustive: Linux knows these two (`FOLL_PIN` with and without `FOLL_LONGTERM`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PinKind {
     /// For the length of one operation, such as direct I/O.
@@ -66,7 +66,7 @@ pub struct PinCount {
 
 /// What one look at a page says about its pins, and how sure that is.
 ///
-/// Complete on purpose: a reading that is neither would have to be unsure of "none", and no
+/// Exhaustive: a reading that is neither would have to be unsure of "none", and no
 /// reading of this crate is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pins {

@@ -335,7 +335,7 @@ impl Default for PinWord {
 
 /// What a [`PinWord`] says at one instant.
 ///
-/// Complete on purpose: these are all the word's bits.
+/// Exhaustive: these are all the word's bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WordSnapshot {
     /// Pins held, and for an instant such as are being refused.

@@ -77,7 +77,7 @@ pub enum Rule {
 
 /// What the answer depends on.
 ///
-/// Complete on purpose: with one more, every caller should think again.
+/// Exhaustive: with one more, every caller should think again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// How long the pin is meant to last.
@@ -153,7 +153,7 @@ pub const fn decide(facts: Facts) -> Placement {
 
 /// The answer to "may this page be pinned, here, for this long?"
 ///
-/// Complete on purpose: a driver must know what to do with each.
+/// Exhaustive: a driver must know what to do with each.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Placement {

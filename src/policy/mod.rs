@@ -159,7 +159,7 @@ impl Default for Context {
 
 /// What a policy says about an operation on a page with these pins.
 ///
-/// Complete on purpose: the drivers must know what to do with every verdict. In every case but
+/// Exhaustive: the drivers must know what to do with every verdict. In every case but
 /// `Proceed`, nothing about the page or its mappings has been touched.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,84 +1,66 @@
-//! The thin driver: one isolated page, its fate, and the reason.
+//! The fate of one isolated page, in two halves: up to its unmapping, and after the TLB flush.
 
 use super::decide::{self, Backing, Dirty, Entrance, References, ScanFlags};
 use super::ops::PageOps;
-use super::park::{OnScan, ParkPolicy};
 use super::stats::Stats;
-use super::steps::{Step, ask};
-use super::{ActivateReason, Fate, KeepReason, PageOp, ScanControl, ShrinkError};
+use super::{ActivateReason, Fate, KeepReason, ScanControl};
 use crate::flags::{PageFlags, UnmapFlags};
 use crate::page::PageLike;
 use crate::pin::{PinReading, Pins};
 use crate::policy::{Operation, PinPolicy, PinVerdict};
-use crate::unmap::{FlushDebt, Hook};
+use crate::unmap::{Attempt, FlushDebt};
 
-/// How often a page whose writeback ended is tried again before it is kept.
-const MAX_WAITS: u32 = 16;
+/// How often a page is scanned that is under writeback each time, before it is kept.
+const MAX_SCANS: u32 = 16;
 
 /// Decides the fate of one isolated page and carries it out, as Linux 5.8's `shrink_page_list`
 /// (`mm/vmscan.c`) does for each page of its list.
 ///
-/// With a policy that reads pins, they are asked about right after the page is locked and counted,
-/// before anything is spent on it, and again after it is unmapped, before it is written out, its
-/// buffers released or it is freed.
+/// With a policy that reads pins, they are read right after the page is locked and counted, before
+/// any work is spent on it, and again after it is unmapped and the TLB flushed, before it is
+/// written out, its buffers are released or it is freed.
 ///
-/// `flush` takes up the TLB flushes that are put off: a page whose fate is [`Fate::Freed`] is the
-/// caller's to give back once they are settled. `stats` counts the page.
-///
-/// # Errors
-///
-/// [`ShrinkError`] if an operation of the embedder's failed; the page is unlocked, unless that
-/// failed [too](ShrinkError::is_locked), and is kept and counted as [`KeepReason::Failed`] (as
-/// [`LockBusy`](KeepReason::LockBusy) where it was the lock that could not be asked for).
+/// No TLB flush is owed and the page is not locked when it returns. `stats` counts the page. Whoever
+/// has many pages uses [`LruScan`](super::LruScan), which flushes once for each batch.
 #[inline]
-pub fn shrink_page<O, L, K>(
+pub fn shrink_page<O, L>(
     page: &O::Page,
-    control: &ScanControl<L, K>,
+    control: &ScanControl<L>,
     ops: &mut O,
-    flush: &mut FlushDebt,
     stats: &mut Stats,
-) -> Result<Fate, ShrinkError<O::Error>>
+) -> Fate
 where
     O: PageOps,
     L: PinPolicy,
-    K: ParkPolicy,
 {
-    let mut scan = Scan {
-        page,
+    let mut debt = FlushDebt::none();
+    let mut state = State::new(page);
+    let mut shared = Shared {
         control,
-        ops,
-        flush,
+        debt: &mut debt,
         stats,
-        pages: page.base_pages(),
-        locked: false,
-        scanned: false,
-        error: None,
+        write_room: ops.write_room(),
     };
-    let decided = scan.decide().and_then(|fate| scan.activate(fate));
-    let unlocked = scan.unlock();
-    scan.settle_split();
-    let fate = match (decided, unlocked) {
-        (Ok(fate), Ok(())) => fate,
-        _ => Fate::Kept(KeepReason::Failed),
-    };
-    scan.stats.count(fate, scan.pages, scan.scanned);
-    if let Fate::Activated(_) = fate {
-        let file = !page.flags().contains(PageFlags::SWAP_BACKED);
-        scan.stats.activate(scan.pages, file);
-    }
-    match scan.error {
-        None => Ok(fate),
-        Some(mut error) => {
-            error.set_locked(scan.locked);
-            Err(error)
+    let fate = loop {
+        match state.on(page, &mut shared, ops).first_half() {
+            FirstHalf::Ended(fate) => break fate,
+            FirstHalf::Wait => state.on(page, &mut shared, ops).wait(),
+            FirstHalf::Unmapped(unmapped) => {
+                shared.debt.flush(|| ops.flush_tlb());
+                break state.on(page, &mut shared, ops).second_half(unmapped);
+            }
         }
-    }
+    };
+    debt.flush(|| ops.flush_tlb());
+    ops.submit();
+    state.count(fate, stats);
+    fate
 }
 
-/// The hint: the pins that make it useless to spend anything on a page. Poisoned pages are never
-/// hindered.
+/// The pins that forbid reclaim of a page, before any work is spent on it. Poisoned pages are not
+/// asked about.
 #[inline]
-pub(super) fn pin_hint<P, L, K>(page: &P, control: &ScanControl<L, K>) -> Option<Pins>
+pub(super) fn pin_hint<P, L>(page: &P, control: &ScanControl<L>) -> Option<Pins>
 where
     P: PageLike,
     L: PinPolicy,
@@ -90,14 +72,10 @@ where
     forbidding_pins(page, control, operation)
 }
 
-/// The pins of the page, if they forbid the operation. Without a policy that reads pins this is
-/// nothing.
+/// The pins of the page, if they forbid the operation. Compiles to nothing under a policy that
+/// ignores pins.
 #[inline]
-fn forbidding_pins<P, L, K>(
-    page: &P,
-    control: &ScanControl<L, K>,
-    operation: Operation,
-) -> Option<Pins>
+fn forbidding_pins<P, L>(page: &P, control: &ScanControl<L>, operation: Operation) -> Option<Pins>
 where
     P: PageLike,
     L: PinPolicy,
@@ -112,139 +90,266 @@ where
     }
 }
 
-pub(super) struct Scan<'a, O: PageOps, L, K> {
-    pub(super) page: &'a O::Page,
-    pub(super) control: &'a ScanControl<L, K>,
-    pub(super) ops: &'a mut O,
-    pub(super) flush: &'a mut FlushDebt,
+/// The fate of a page that its pins protect.
+#[inline]
+pub(super) fn set_aside<L>(control: &ScanControl<L>, pins: Pins) -> Fate {
+    if control.parking.parks_on_scan(pins) {
+        Fate::Parked(pins)
+    } else {
+        Fate::Kept(KeepReason::Pinned(pins))
+    }
+}
+
+/// What the pages of a batch share.
+pub(super) struct Shared<'a, L> {
+    pub(super) control: &'a ScanControl<L>,
+    pub(super) debt: &'a mut FlushDebt,
     pub(super) stats: &'a mut Stats,
+    /// How many more pages of the batch may be written.
+    pub(super) write_room: u32,
+}
+
+/// The end of the first half.
+pub(super) enum FirstHalf {
+    /// The page has its fate and is unlocked.
+    Ended(Fate),
+    /// The page is under writeback and unlocked: [wait](Step::wait) while no page of the batch is
+    /// locked, and begin again.
+    Wait,
+    /// The page is unmapped and locked. After the TLB flush comes the second half.
+    Unmapped(Unmapped),
+}
+
+/// What the second half must know from the first.
+#[derive(Clone, Copy)]
+pub(super) struct Unmapped {
+    references: References,
+    may_enter_fs: bool,
+}
+
+/// Where one page is between its list and its fate.
+#[derive(Clone, Copy)]
+pub(super) struct State {
     /// Base pages for which the page counts; falls to one when it is split.
     pub(super) pages: u32,
     pub(super) locked: bool,
-    pub(super) scanned: bool,
-    /// The first error. It is large and rare: it waits here, instead of passing through every step.
-    pub(super) error: Option<ShrinkError<O::Error>>,
+    /// How often it was scanned: locked and looked at.
+    pub(super) scans: u32,
+    /// The base pages of all scans but the last.
+    rescanned: u64,
+    /// Whether it is a file page, when its fate is decided.
+    file: bool,
 }
 
-impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
-    #[inline]
-    fn decide(&mut self) -> Step<Fate> {
-        for _ in 0..MAX_WAITS {
-            if let Some(fate) = self.attempt()? {
-                return Ok(fate);
-            }
+impl State {
+    pub(super) fn new<P: PageLike>(page: &P) -> Self {
+        Self {
+            pages: page.base_pages(),
+            locked: false,
+            scans: 0,
+            rescanned: 0,
+            file: false,
         }
-        Ok(Fate::Kept(KeepReason::Writeback))
     }
 
-    /// `None`: it waited for writeback; try again.
+    /// Counts the page, once it is where its fate says.
     #[inline]
-    fn attempt(&mut self) -> Step<Option<Fate>> {
-        let lock = ask!(self, TryLock, self.ops.try_lock(self.page))?;
-        if lock == Hook::Refused {
-            let why = if self.scanned {
-                KeepReason::LockLost
-            } else {
-                KeepReason::LockBusy
-            };
-            return Ok(Some(Fate::Kept(why)));
+    pub(super) fn count(&self, fate: Fate, stats: &mut Stats) {
+        if self.scans > 0 {
+            stats.scan(self.pages, self.rescanned);
         }
-        self.locked = true;
-        self.stats.scan(self.pages, self.scanned);
-        self.scanned = true;
-        if let Some(pins) = pin_hint(self.page, self.control) {
-            return Ok(Some(self.set_aside(pins)));
+        stats.count(fate, self.pages, self.file);
+    }
+
+    #[inline]
+    pub(super) fn on<'a, 'b, O: PageOps, L>(
+        &'a mut self,
+        page: &'a O::Page,
+        shared: &'a mut Shared<'b, L>,
+        ops: &'a mut O,
+    ) -> Step<'a, 'b, O, L> {
+        Step {
+            page,
+            state: self,
+            shared,
+            ops,
+        }
+    }
+}
+
+/// The work on one page.
+pub(super) struct Step<'a, 'b, O: PageOps, L> {
+    pub(super) page: &'a O::Page,
+    pub(super) state: &'a mut State,
+    pub(super) shared: &'a mut Shared<'b, L>,
+    pub(super) ops: &'a mut O,
+}
+
+impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
+    /// Up to the unmapping of the page.
+    #[inline]
+    pub(super) fn first_half(mut self) -> FirstHalf {
+        match self.select() {
+            Ok(unmapped) => FirstHalf::Unmapped(unmapped),
+            Err(Some(fate)) => FirstHalf::Ended(self.end(fate)),
+            Err(None) => {
+                self.unlock();
+                FirstHalf::Wait
+            }
+        }
+    }
+
+    /// Waits for the writeback of the page, while no page of the batch is locked.
+    #[cold]
+    pub(super) fn wait(self) {
+        self.ops.wait_for_writeback(self.page);
+    }
+
+    /// From the TLB flush on: the page is written out if it must be, and leaves memory.
+    #[inline]
+    pub(super) fn second_half(mut self, unmapped: Unmapped) -> Fate {
+        let fate = match self.leave(unmapped) {
+            Ok(fate) | Err(fate) => fate,
+        };
+        self.end(fate)
+    }
+
+    /// The fate that the page's state, pins and references give it, or its unmapping. `Err(None)`
+    /// if it must wait for writeback.
+    #[inline]
+    fn select(&mut self) -> Result<Unmapped, Option<Fate>> {
+        if self.ops.try_lock(self.page) == Attempt::Refused {
+            return kept(match self.state.scans {
+                0 => KeepReason::LockBusy,
+                _ => KeepReason::LockLost,
+            });
+        }
+        self.state.locked = true;
+        if self.state.scans > 0 {
+            let pages = u64::from(self.state.pages);
+            self.state.rescanned = self.state.rescanned.saturating_add(pages);
+        }
+        self.state.scans = self.state.scans.saturating_add(1);
+        let control = self.shared.control;
+        if let Some(pins) = pin_hint(self.page, control) {
+            return Err(Some(set_aside(control, pins)));
         }
         let page = self.page.flags();
-        match decide::entrance(page, self.page.map_count() != 0, self.control.flags) {
-            Entrance::Unevictable => return Ok(Some(Fate::Activated(ActivateReason::Unevictable))),
-            Entrance::Mapped => return Ok(Some(Fate::Kept(KeepReason::Mapped))),
+        match decide::entrance(page, self.page.map_count() != 0, control.flags) {
+            Entrance::Unevictable => return activated(ActivateReason::Unevictable),
+            Entrance::Mapped => return kept(KeepReason::Mapped),
             Entrance::Open => {}
         }
-        let may_enter_fs = decide::may_enter_fs(page, self.control.flags);
+        let may_enter_fs = decide::may_enter_fs(page, control.flags);
         self.count_io(page);
         if page.contains(PageFlags::WRITEBACK) {
-            return self.under_writeback(page, may_enter_fs);
+            let fate = self.under_writeback(page, may_enter_fs);
+            let gives_up = self.state.scans >= MAX_SCANS;
+            return Err(fate.or(gives_up.then_some(Fate::Kept(KeepReason::Writeback))));
         }
-        let references = self.references(page)?;
+        let references = self.references(page);
         match references {
-            References::Activate => {
-                return Ok(Some(Fate::Activated(ActivateReason::Referenced)));
-            }
+            References::Activate => return activated(ActivateReason::Referenced),
             References::Keep => {
-                self.stats.ref_keep(self.pages);
-                return Ok(Some(Fate::Kept(KeepReason::Referenced)));
+                self.shared.stats.ref_keep(self.state.pages);
+                return kept(KeepReason::Referenced);
             }
             References::Reclaim | References::ReclaimClean => {}
         }
-        self.take(references, may_enter_fs).map(Some)
+        self.take(references, may_enter_fs).map_err(Some)
     }
 
-    /// From the decision to reclaim the page on.
+    /// Swap, split and unmapping of a page that is to be reclaimed.
     #[inline]
-    fn take(&mut self, references: References, mut may_enter_fs: bool) -> Step<Fate> {
-        match decide::backing(self.page.flags(), self.control.flags) {
+    fn take(&mut self, references: References, mut may_enter_fs: bool) -> Result<Unmapped, Fate> {
+        let control = self.shared.control;
+        let page = self.page.flags();
+        let backing = decide::backing(page, control.flags);
+        // A page that is added to swap is dirty from then on.
+        let will_be = match backing {
+            Backing::NeedsSwap => page.union(PageFlags::DIRTY),
+            _ => page,
+        };
+        let fs = may_enter_fs || backing == Backing::NeedsSwap;
+        if decide::dirty(will_be, references, control.flags, fs) == Dirty::WriteOut {
+            match self.shared.write_room.checked_sub(1) {
+                Some(room) => self.shared.write_room = room,
+                None => return Err(Fate::Kept(KeepReason::WriteLimit)),
+            }
+        }
+        match backing {
             Backing::Has => {}
-            Backing::NoIo => return Ok(Fate::Kept(KeepReason::NoIo)),
+            Backing::NoIo => return Err(Fate::Kept(KeepReason::NoIo)),
             Backing::NeedsSwap => {
-                if let Some(fate) = self.get_swap()? {
-                    return Ok(fate);
-                }
+                self.get_swap()?;
                 may_enter_fs = true;
             }
             Backing::NeedsSplit => {
-                if self.split()? == Hook::Refused {
-                    return Ok(Fate::Kept(KeepReason::SplitFailed));
+                if self.ops.split(self.page) == Attempt::Refused {
+                    return Err(Fate::Kept(KeepReason::SplitFailed));
                 }
             }
         }
         self.settle_split();
         if self.page.map_count() != 0 {
-            if let Some(fate) = self.unmap()? {
-                return Ok(fate);
-            }
+            self.unmap()?;
         }
-        // The answer: from here on no pin can come through a page table.
-        if let Some(fate) = self.pinned(Operation::Free) {
-            return Ok(fate);
-        }
+        Ok(Unmapped {
+            references,
+            may_enter_fs,
+        })
+    }
+
+    /// Write-out, buffers and removal of a page that is unmapped.
+    #[inline]
+    fn leave(&mut self, unmapped: Unmapped) -> Result<Fate, Fate> {
+        // No pin can come through a page table any more.
+        self.check_pins(Operation::Free)?;
         match decide::dirty(
             self.page.flags(),
-            references,
-            self.control.flags,
-            may_enter_fs,
+            unmapped.references,
+            self.shared.control.flags,
+            unmapped.may_enter_fs,
         ) {
             Dirty::Clean => {}
             Dirty::LeaveToFlusher => {
-                self.update(PageFlags::RECLAIM, PageFlags::empty())?;
-                return Ok(Fate::Activated(ActivateReason::Dirty));
+                self.ops
+                    .update(self.page, PageFlags::RECLAIM, PageFlags::empty());
+                return Err(Fate::Activated(ActivateReason::Dirty));
             }
-            Dirty::Keep => return Ok(Fate::Kept(KeepReason::Dirty)),
-            Dirty::WriteOut => {
-                if let Some(fate) = self.write_out()? {
-                    return Ok(fate);
-                }
-            }
+            Dirty::Keep => return Err(Fate::Kept(KeepReason::Dirty)),
+            Dirty::WriteOut => self.write_out()?,
         }
         self.release()
     }
 
+    /// The page's fate, if its pins forbid the operation.
     #[inline]
-    pub(super) fn scan_has(&self, flag: ScanFlags) -> bool {
-        self.control.flags.contains(flag)
-    }
-
-    /// What becomes of the page if its pins forbid the operation.
-    #[inline]
-    pub(super) fn pinned(&self, operation: Operation) -> Option<Fate> {
-        forbidding_pins(self.page, self.control, operation).map(|pins| self.set_aside(pins))
-    }
-
-    #[inline]
-    pub(super) fn set_aside(&self, pins: Pins) -> Fate {
-        match self.control.parking.on_scan(pins) {
-            OnScan::Rotate => Fate::Kept(KeepReason::Pinned(pins)),
-            OnScan::Park => Fate::Parked(pins),
+    pub(super) fn check_pins(&self, operation: Operation) -> Result<(), Fate> {
+        match forbidding_pins(self.page, self.shared.control, operation) {
+            Some(pins) => Err(set_aside(self.shared.control, pins)),
+            None => Ok(()),
         }
     }
+
+    /// Carries an activation out and unlocks the page.
+    #[inline]
+    fn end(&mut self, fate: Fate) -> Fate {
+        let fate = match fate {
+            Fate::Activated(_) => self.activate(fate),
+            _ => fate,
+        };
+        self.unlock();
+        self.settle_split();
+        self.state.file = !self.page.flags().contains(PageFlags::SWAP_BACKED);
+        fate
+    }
+}
+
+const fn kept<T>(reason: KeepReason) -> Result<T, Option<Fate>> {
+    Err(Some(Fate::Kept(reason)))
+}
+
+const fn activated<T>(reason: ActivateReason) -> Result<T, Option<Fate>> {
+    Err(Some(Fate::Activated(reason)))
 }

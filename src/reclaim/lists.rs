@@ -1,6 +1,5 @@
 //! The lists of pages that a scan goes through. The embedder owns them.
 
-use super::ShrinkError;
 use super::ops::PageOps;
 use crate::flags::PageFlags;
 use crate::page::PageLike;
@@ -8,7 +7,7 @@ use crate::pin::{Owners, Pins};
 
 /// The lists of pages that reclaim scans (`enum lru_list`, `include/linux/mmzone.h`, 5.8).
 ///
-/// Complete on purpose: embedders match on it.
+/// Exhaustive: embedders match on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lru {
     /// Anonymous pages and shared memory, not used of late.
@@ -84,19 +83,8 @@ pub trait Lists: PageOps {
     /// How many base pages are on a list. Parked pages are on none.
     fn pages(&self, list: Lru) -> u64;
 
-    /// Gives a page back to the allocator; its reference count is frozen.
-    fn free(&mut self, page: Self::Page, release: Release);
-
-    /// An operation on this page, which the scan holds, failed; it goes back to its list next.
-    /// Without a page, it was the flush of the TLB after a batch, or the ageing of a page that is
-    /// back on its list already.
-    ///
-    /// What even the undoing left undone is settled here, for nobody else will: what the walk
-    /// [owes](crate::unmap::Owed), and the [lock](ShrinkError::is_locked). The default drops the
-    /// error, which is right where undoing cannot fail.
-    fn failed(&mut self, page: Option<&Self::Page>, error: ShrinkError<Self::Error>) {
-        let _ = (page, error);
-    }
+    /// Gives a page back to the allocator. Its reference count is frozen, no TLB has an entry of it.
+    fn free(&mut self, page: Self::Page);
 
     /// Parks a page with these pins, or hands it back if it cannot be parked: its last pin went
     /// meanwhile ([`PinWord::park`](crate::pin::PinWord::park) tells), or there is no parking,
@@ -146,18 +134,6 @@ pub trait Lists: PageOps {
         let _ = priority;
         0
     }
-}
-
-/// When a page that is out of memory may be used again.
-///
-/// Complete on purpose: embedders match on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Release {
-    /// At once.
-    Now,
-    /// Not before a TLB flush has succeeded: the one that the scan asked for failed, and a CPU may
-    /// still reach the page.
-    AfterFlush,
 }
 
 /// Free pages, and how many there should be, in base pages.

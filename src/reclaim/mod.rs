@@ -1,48 +1,49 @@
 //! The LRU level: the fate of one isolated page, what happens to pinned ones, and the loop.
 
 mod active;
+mod batch;
 pub mod decide;
 mod fate;
 mod futility;
 mod lap;
 mod lists;
 mod ops;
+mod page_lists;
 mod park;
 mod scan;
 mod stats;
 mod steps;
 
-pub use active::{Refill, age_page, refill};
 pub use decide::{Referenced, References, ScanFlags};
 pub use fate::shrink_page;
 pub use futility::{Futile, Futility};
-pub use lists::{Lists, Lru, Release, Unparked, Watermark, reclaimable_pages, unpark};
+pub use lists::{Lists, Lru, Unparked, Watermark, reclaimable_pages, unpark};
 pub use ops::{PageOps, PageOut, Removal};
-pub use park::{OnPin, OnScan, ParkEagerly, ParkLazily, ParkLongterm, ParkPolicy, Rotate};
-pub use scan::{LruScan, Progress, SWAP_CLUSTER_MAX};
+pub use page_lists::{Link, ListError, PageLists, Place};
+pub use park::Parking;
+pub use batch::SWAP_CLUSTER_MAX;
+pub use scan::{LruScan, Progress};
 pub use stats::Stats;
 
 use crate::flags::{UnknownFlags, UnmapFlags};
 use crate::pin::Pins;
-use crate::policy::{Context, PinPolicy, SkipOpportunistic};
-use crate::unmap::{Owed, UnmapError};
-use core::fmt;
+use crate::policy::{Context, PinPolicy, Requester, SkipOpportunistic};
 
 /// What became of an isolated page, and why.
 ///
-/// Complete on purpose: whoever isolated the page must know where it goes.
+/// Exhaustive: whoever isolated the page must know where it goes.
 #[must_use = "the page is off its list, and goes where its fate says"]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fate {
-    /// It is out of memory: give it back to the allocator, once the TLB flushes are settled.
+    /// It is out of memory: give it back to the allocator.
     Freed,
-    /// Somebody else drops the last reference and frees it: forget it.
+    /// Somebody else drops the last reference and frees it.
     Raced,
     /// Put it back on the list that it came from.
     Kept(KeepReason),
     /// Put it on the active list of its kind.
     Activated(ActivateReason),
-    /// It is pinned: off the lists with it, until its last pin goes.
+    /// It is pinned: keep it off the lists until its last pin is dropped.
     Parked(Pins),
 }
 
@@ -76,8 +77,10 @@ pub enum KeepReason {
     Held,
     /// It would have been activated, but it is mlocked.
     Mlocked,
-    /// An operation of the embedder's failed.
+    /// It could not be unmapped because of an error.
     Failed,
+    /// It is dirty, and as many writes are in flight as the embedder allows.
+    WriteLimit,
 }
 
 /// Why a page was activated.
@@ -104,127 +107,39 @@ pub enum ActivateReason {
     Buffers,
 }
 
-/// An operation of [`PageOps`], by its method.
-#[allow(missing_docs)]
+/// A request to reclaim pages: what the scan may do, the policy for pinned pages, whether they are
+/// parked, and who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PageOp {
-    Update,
-    Referenced,
-    Unmap,
-    Remove,
-    FlushTlb,
-    TryLock,
-    Unlock,
-    WaitForWriteback,
-    AddToSwap,
-    FreeSwap,
-    Split,
-    WriteOut,
-    ReleaseBuffers,
-    PutLast,
-}
-
-/// An operation of the embedder's failed: the first one, where giving the lock back failed as well.
-/// The page is kept.
-#[derive(Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ShrinkError<E> {
-    /// This one.
-    Op {
-        /// Which.
-        op: PageOp,
-        /// The embedder's error.
-        source: E,
-        /// Whether the page is still locked, because unlocking it failed.
-        locked: bool,
-    },
-    /// The page could not be unmapped.
-    Unmap {
-        /// Why.
-        error: UnmapError<E>,
-        /// What the walk could not undo.
-        owed: Owed,
-        /// Whether the page is still locked, because unlocking it failed.
-        locked: bool,
-    },
-}
-
-impl<E> ShrinkError<E> {
-    pub(crate) const fn op(op: PageOp, source: E) -> Self {
-        Self::Op {
-            op,
-            source,
-            locked: false,
-        }
-    }
-
-    /// Whether the page is still locked, because unlocking it failed: the embedder's to settle.
-    #[must_use]
-    pub const fn is_locked(&self) -> bool {
-        match self {
-            Self::Op { locked, .. } | Self::Unmap { locked, .. } => *locked,
-        }
-    }
-
-    const fn set_locked(&mut self, held: bool) {
-        match self {
-            Self::Op { locked, .. } | Self::Unmap { locked, .. } => *locked = held,
-        }
-    }
-}
-
-impl<E: fmt::Display> fmt::Display for ShrinkError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Op { op, source, .. } => write!(f, "{op:?} failed: {source}"),
-            Self::Unmap { error, .. } => write!(f, "unmapping failed: {error}"),
-        }
-    }
-}
-
-impl<E: core::error::Error + 'static> core::error::Error for ShrinkError<E> {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Op { source, .. } => Some(source),
-            Self::Unmap { error, .. } => Some(error),
-        }
-    }
-}
-
-/// What is asked of a scan: what it may do, the policy for pinned pages, what happens to those that
-/// are skipped, and who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ScanControl<L = SkipOpportunistic, K = ParkLongterm> {
+pub struct ScanControl<L = SkipOpportunistic> {
     flags: ScanFlags,
     unmap: UnmapFlags,
     policy: L,
-    parking: K,
+    parking: Parking,
     context: Context,
 }
 
 impl ScanControl {
-    /// A scan under the default policies, from a direct reclaimer.
+    /// A scan under the default policy and parking, from a direct reclaimer.
     #[must_use]
-    pub fn new(flags: ScanFlags) -> Self {
+    pub const fn new(flags: ScanFlags) -> Self {
         Self {
             flags,
             unmap: UnmapFlags::empty(),
             policy: SkipOpportunistic::new(),
-            parking: ParkLongterm,
-            context: Context::default(),
+            parking: Parking::Longterm,
+            context: Context::new(Requester::Direct),
         }
     }
 }
 
-impl<L, K> ScanControl<L, K> {
+impl<L> ScanControl<L> {
     /// The same scan at another priority.
-    pub(crate) const fn at(&self, priority: u8) -> ScanControl<&L, &K> {
+    pub(crate) const fn at(&self, priority: u8) -> ScanControl<&L> {
         ScanControl {
             flags: self.flags,
             unmap: self.unmap,
             policy: &self.policy,
-            parking: &self.parking,
+            parking: self.parking,
             context: Context {
                 priority,
                 ..self.context
@@ -234,7 +149,7 @@ impl<L, K> ScanControl<L, K> {
 
     /// The same scan under another policy.
     #[must_use]
-    pub fn with_policy<M: PinPolicy>(self, policy: M) -> ScanControl<M, K> {
+    pub fn with_policy<M: PinPolicy>(self, policy: M) -> ScanControl<M> {
         ScanControl {
             flags: self.flags,
             unmap: self.unmap,
@@ -244,25 +159,19 @@ impl<L, K> ScanControl<L, K> {
         }
     }
 
-    /// The same scan with another way of parking.
+    /// The same scan with another parking of pinned pages.
     #[must_use]
-    pub fn with_parking<M: ParkPolicy>(self, parking: M) -> ScanControl<L, M> {
-        ScanControl {
-            flags: self.flags,
-            unmap: self.unmap,
-            policy: self.policy,
-            parking,
-            context: self.context,
-        }
+    pub fn with_parking(self, parking: Parking) -> Self {
+        Self { parking, ..self }
     }
 
-    /// The same scan by somebody else. [`LruScan`] sets the priority itself, as it goes.
+    /// The same scan for another requester. [`LruScan`] sets the priority itself.
     #[must_use]
     pub fn with_context(self, context: Context) -> Self {
         Self { context, ..self }
     }
 
-    /// The same scan with these flags on every unmap, beside those that reclaim adds.
+    /// The same scan with these flags on every unmap, in addition to those that reclaim sets.
     ///
     /// # Errors
     ///
@@ -282,8 +191,8 @@ impl<L, K> ScanControl<L, K> {
 
     /// What happens to pinned pages.
     #[must_use]
-    pub const fn parking(&self) -> &K {
-        &self.parking
+    pub const fn parking(&self) -> Parking {
+        self.parking
     }
 
     /// Who asks.

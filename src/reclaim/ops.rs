@@ -4,114 +4,129 @@ use super::decide::Referenced;
 use crate::flags::PageFlags;
 use crate::page::PageLike;
 use crate::policy::PinPolicy;
-use crate::rmap::Unmapped;
-use crate::unmap::{Failure, Hook, UnmapRequest};
+use crate::rmap::Outcome;
+use crate::unmap::{Attempt, FlushDebt, UnmapError, UnmapRequest};
 
-/// What came of writing a page out (`pageout`).
+/// The result of [`PageOps::write_out`] (`pageout`, `mm/vmscan.c`).
 ///
-/// Complete on purpose: embedders return it.
+/// Exhaustive: embedders return it.
+#[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PageOut {
-    /// It could not be written now: keep.
+    /// The page cannot be written now: it is kept. It is still dirty and locked.
     Keep,
-    /// It should not be reclaimed soon: activate.
+    /// The page should not be reclaimed soon: it is activated. It is still dirty and locked.
     Activate,
-    /// It was written, or its writeback was started, and the page unlocked.
+    /// The page was written, or its write was started, and the page was unlocked.
     Success,
-    /// There was nothing to write.
+    /// There was nothing to write. The page is clean and still locked.
     Clean,
 }
 
-/// How a page is taken out of memory.
+/// How a page leaves memory.
 ///
-/// Complete on purpose: embedders match on it.
+/// Exhaustive: embedders match on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Removal {
-    /// Freeze its reference count at one, the caller's own; only if it is clean still.
+    /// The page was freed lazily: freeze its reference count at one, the caller's own. Only if it
+    /// is still clean.
     Lazyfree,
-    /// Freeze its reference count at what its cache and the caller explain, take it out of the
-    /// cache; only if it is clean still (`__remove_mapping`).
+    /// Freeze the reference count at what the cache and the caller explain, and remove the page
+    /// from its cache. Only if it is still clean (`__remove_mapping`).
     FromCache,
 }
 
 /// The operations on one isolated page.
 ///
-/// Four methods are required. The others say, by default, that there is no such thing: no
-/// contention for the page lock, no swap, no writing, no huge page, no buffers. A method whose
-/// subject never arises is never called.
+/// Six methods are required. The others have defaults for embedders that do not have the thing: no
+/// contention for the page lock, no swap, no writing, no huge pages, no buffers. A page that needs
+/// one of these stays in memory.
 ///
 /// # Contract
 ///
-/// - The caller has taken the page off its list and holds one reference on it.
-/// - A method that returns an error, or [`Hook::Refused`], has changed nothing.
-/// - [`remove`](Self::remove) succeeds only at the exact reference count, so that a page which
+/// - The caller has removed the page from its list and holds one reference on it, which was the
+///   list's. Putting the page back gives that reference to the list again.
+/// - [`remove`](Self::remove) succeeds only at the exact reference count, so that a page that
 ///   somebody holds or pins is never freed, whatever a policy says. With a
-///   [`PinWord`](crate::pin::PinWord), it blocks the word first.
-#[allow(unused_variables, clippy::missing_errors_doc)]
+///   [`PinWord`](crate::pin::PinWord) it blocks the word first.
+/// - A method that returns [`Attempt::Refused`] has changed nothing.
+///
+/// | method | page lock | references | when it returns |
+/// | --- | --- | --- | --- |
+/// | `try_lock` | taken, without waiting | the caller's | the page is locked, or refused |
+/// | `update`, `referenced` | held | the caller's | |
+/// | `unmap` | held | those of the mappings are dropped | deferred flushes are in `debt` |
+/// | `add_to_swap` | held | the swap cache takes one for each base page | `SWAP_CACHE`, `SWAP_BACKED` and `DIRTY` are set |
+/// | `split` | held | each tail page has one for the list | the tails are on a list |
+/// | `flush_tlb` | held, for a batch of pages | | no TLB has an entry that was cleared before |
+/// | `write_out` | held; released on `Success` | the caller's | see there |
+/// | `release_buffers` | held | the buffers' one is dropped | `PRIVATE` is clear |
+/// | `remove` | held | frozen: the count is zero | the page is in no cache |
+/// | `put_last` | not held | the caller's is dropped | `true` if it was the last |
+/// | `wait_for_writeback` | not held | the caller's | `WRITEBACK` is clear |
+/// | `submit` | not held | | the writes of the batch are under way |
+/// | `unlock` | released | the caller's | |
+#[allow(unused_variables)]
 pub trait PageOps {
-    /// The page; a handle that can be copied, such as a reference, will do.
+    /// The page: a handle, such as a reference or an index into the frame table.
     type Page: PageLike;
-    /// What can go wrong in the embedder's own code; `Infallible` if nothing can.
+    /// The error of the embedder's page tables; [`Infallible`](core::convert::Infallible) if they
+    /// have none.
     type Error;
 
     /// Sets and clears flags of the page.
-    fn update(
-        &mut self,
-        page: &Self::Page,
-        set: PageFlags,
-        clear: PageFlags,
-    ) -> Result<(), Self::Error>;
+    fn update(&mut self, page: &Self::Page, set: PageFlags, clear: PageFlags);
 
-    /// Counts the entries that used the page of late and makes them old (`page_referenced`).
-    fn referenced(&mut self, page: &Self::Page) -> Result<Referenced, Self::Error>;
+    /// Counts the entries that are young, over all mappings, and makes them old (`page_referenced`).
+    fn referenced(&mut self, page: &Self::Page) -> Referenced;
 
-    /// Unmaps the page: [`try_to_unmap`](crate::try_to_unmap) with the embedder's reverse map.
+    /// Unmaps the page: calls [`try_to_unmap`](crate::try_to_unmap) with the embedder's reverse map.
+    ///
+    /// # Errors
+    ///
+    /// The error of `try_to_unmap`.
     fn unmap<L: PinPolicy>(
         &mut self,
         page: &Self::Page,
         request: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<Self::Error>>;
+        debt: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<Self::Error>>;
 
     /// Takes the page out of memory, if nobody else holds it.
-    fn remove(&mut self, page: &Self::Page, how: Removal) -> Result<Hook, Self::Error>;
+    fn remove(&mut self, page: &Self::Page, how: Removal) -> Attempt;
 
-    /// Settles every TLB flush that was put off.
-    fn flush_tlb(&mut self) -> Result<(), Self::Error> {
-        Ok(())
+    /// Flushes every TLB that may hold an entry whose flush was deferred. It cannot fail.
+    fn flush_tlb(&mut self);
+
+    /// Drops the caller's reference on a page that is in no cache; `true` if it was the last.
+    fn put_last(&mut self, page: &Self::Page) -> bool;
+
+    /// Takes the page lock, without waiting. The lock is held over a batch of pages until each of
+    /// them is done.
+    fn try_lock(&mut self, page: &Self::Page) -> Attempt {
+        Attempt::Done
     }
 
-    /// Takes the page lock, without waiting.
-    fn try_lock(&mut self, page: &Self::Page) -> Result<Hook, Self::Error> {
-        Ok(Hook::Done)
-    }
-
-    /// Gives the page lock back. A page that [`remove`](Self::remove) has taken out of memory is
-    /// freed even if this fails: nobody is left who could find it locked.
-    fn unlock(&mut self, page: &Self::Page) -> Result<(), Self::Error> {
-        Ok(())
-    }
+    /// Releases the page lock.
+    fn unlock(&mut self, page: &Self::Page) {}
 
     /// Whether the device behind the page is congested.
     fn is_congested(&mut self, page: &Self::Page) -> bool {
         false
     }
 
-    /// Waits until the page is no longer under writeback. The page is not locked.
-    fn wait_for_writeback(&mut self, page: &Self::Page) -> Result<(), Self::Error> {
-        Ok(())
-    }
+    /// Waits until the page is no longer under writeback. No page of the batch is locked.
+    fn wait_for_writeback(&mut self, page: &Self::Page) {}
 
     /// Gives the page a slot in swap and adds it to the swap cache, dirty (`add_to_swap`).
-    fn add_to_swap(&mut self, page: &Self::Page) -> Result<Hook, Self::Error> {
-        Ok(Hook::Refused)
+    fn add_to_swap(&mut self, page: &Self::Page) -> Attempt {
+        Attempt::Refused
     }
 
-    /// Gives the page's slot in swap back, if nobody else uses it (`try_to_free_swap`).
-    fn free_swap(&mut self, page: &Self::Page) -> Result<(), Self::Error> {
-        Ok(())
-    }
+    /// Frees the page's slot in swap, if nobody else uses it (`try_to_free_swap`).
+    fn free_swap(&mut self, page: &Self::Page) {}
 
-    /// Whether swap is so full that slots of active pages are to be given back.
+    /// Whether swap is so full that the slots of active pages are to be freed.
     fn is_swap_full(&mut self, page: &Self::Page) -> bool {
         false
     }
@@ -126,23 +141,42 @@ pub trait PageOps {
         false
     }
 
-    /// Splits the huge page; its tail pages go to where the scan will find them.
-    fn split(&mut self, page: &Self::Page) -> Result<Hook, Self::Error> {
-        Ok(Hook::Refused)
+    /// Splits the huge page. Its tail pages go to a list, where the scan finds them.
+    fn split(&mut self, page: &Self::Page) -> Attempt {
+        Attempt::Refused
     }
 
-    /// Writes the page out.
-    fn write_out(&mut self, page: &Self::Page) -> Result<PageOut, Self::Error> {
-        Ok(PageOut::Keep)
+    /// Writes the page out. All TLB flushes of the batch are done.
+    ///
+    /// # Contract
+    ///
+    /// - A synchronous writer clears `DIRTY` before it reads the page, writes it, unlocks it, and
+    ///   returns [`PageOut::Success`]. If the write failed, it sets `DIRTY` again.
+    /// - An asynchronous writer clears `DIRTY`, sets `WRITEBACK` and `RECLAIM`, queues the write,
+    ///   unlocks the page, and returns `Success`. The page goes back to its list. When the write
+    ///   ends, the embedder clears `WRITEBACK`; if `RECLAIM` was set, it clears it and moves the
+    ///   page to the old end of its list, so that the next scan frees it
+    ///   (`end_page_writeback`). Queued writes are started at the latest in
+    ///   [`submit`](Self::submit).
+    fn write_out(&mut self, page: &Self::Page) -> PageOut {
+        PageOut::Keep
     }
+
+    /// How many more writes may be started now: the limit of writes in flight less those that are.
+    /// Asked once for each batch. Dirty pages beyond it are kept
+    /// ([`WriteLimit`](super::KeepReason::WriteLimit)), before anything is spent on them.
+    fn write_room(&mut self) -> u32 {
+        u32::MAX
+    }
+
+    /// The end of a batch: starts the writes that [`write_out`](Self::write_out) has queued.
+    fn submit(&mut self) {}
 
     /// Releases the private buffers of the page (`try_to_release_page`).
-    fn release_buffers(&mut self, page: &Self::Page) -> Result<Hook, Self::Error> {
-        Ok(Hook::Refused)
+    fn release_buffers(&mut self, page: &Self::Page) -> Attempt {
+        Attempt::Refused
     }
 
-    /// Drops the caller's reference on a page in no cache, unlocked; `true` if it was the last.
-    fn put_last(&mut self, page: &Self::Page) -> Result<bool, Self::Error> {
-        Ok(true)
-    }
+    /// Is told of a page that could not be unmapped because of an error. The page is kept.
+    fn failed(&mut self, page: &Self::Page, error: UnmapError<Self::Error>) {}
 }

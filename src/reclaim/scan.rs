@@ -1,21 +1,15 @@
 //! The loop over the lists: from the gentlest priority to the hardest, in batches, until the target
 //! is met; and the budgeted step.
 
-use super::active::{Refill, age_page};
-use super::fate::shrink_page;
+use super::ScanControl;
+use super::active::age_page;
+use super::batch::{Batch, SWAP_CLUSTER_MAX};
 use super::lap::{Lap, Turn};
-use super::lists::{Lists, Lru, Release};
-use super::park::ParkPolicy;
+use super::lists::{Lists, Lru};
 use super::stats::Stats;
-use super::{Fate, KeepReason, PageOp, ScanControl, ShrinkError};
 use crate::debug::debug_fields;
 use crate::page::PageLike;
-use crate::pin::PinReading;
 use crate::policy::{Context, PinPolicy};
-use crate::unmap::FlushDebt;
-
-/// How many pages are isolated at a time (`SWAP_CLUSTER_MAX`, `include/linux/swap.h`, 5.8).
-pub const SWAP_CLUSTER_MAX: usize = 32;
 
 /// A pass over the lists for a number of pages: priorities 12 to 0, batches of 32.
 ///
@@ -41,8 +35,6 @@ pub struct LruScan {
     replan: bool,
     exhausted: bool,
     stats: Stats,
-    flush: FlushDebt,
-    errors: u64,
 }
 
 debug_fields!(LruScan {
@@ -56,8 +48,6 @@ debug_fields!(LruScan {
     replan,
     exhausted,
     stats,
-    flush,
-    errors,
 });
 
 /// How a pass, or a step of one, ended.
@@ -88,8 +78,6 @@ impl LruScan {
             replan: false,
             exhausted: false,
             stats: Stats::default(),
-            flush: FlushDebt::none(),
-            errors: 0,
         }
     }
 
@@ -117,23 +105,6 @@ impl LruScan {
         &self.stats
     }
 
-    /// How many operations of the embedder's failed; [`Lists::failed`] was told of each.
-    #[must_use]
-    pub const fn errors(&self) -> u64 {
-        self.errors
-    }
-
-    /// The TLB flushes that are owed, because flushing failed; the next batch tries again. Pages
-    /// were handed out as [`Release::AfterFlush`].
-    pub const fn flush_debt(&self) -> &FlushDebt {
-        &self.flush
-    }
-
-    /// Takes over the TLB flushes that are owed: a pass that is over settles them no more.
-    pub const fn take_flush_debt(&mut self) -> FlushDebt {
-        core::mem::replace(&mut self.flush, FlushDebt::none())
-    }
-
     /// How many base pages on a list were pinned, as the pass met them in its latest lap. Parked
     /// ones are on no list.
     #[must_use]
@@ -146,11 +117,10 @@ impl LruScan {
     /// Bounded: at each of the 13 priorities no list is scanned for more pages than it had when
     /// that priority began. In a pass, this can be so once more for each of the four lists that
     /// turns out to be pinned all over.
-    pub fn run<B, L, K>(&mut self, lists: &mut B, control: &ScanControl<L, K>) -> Progress
+    pub fn run<B, L>(&mut self, lists: &mut B, control: &ScanControl<L>) -> Progress
     where
         B: Lists,
         L: PinPolicy,
-        K: ParkPolicy,
     {
         loop {
             match self.step(lists, control, u32::MAX) {
@@ -162,16 +132,15 @@ impl LruScan {
 
     /// Scans at most `budget` pages more (one at least; a huge page counts as one). A pass that is
     /// over does nothing more.
-    pub fn step<B, L, K>(
+    pub fn step<B, L>(
         &mut self,
         lists: &mut B,
-        control: &ScanControl<L, K>,
+        control: &ScanControl<L>,
         budget: u32,
     ) -> Progress
     where
         B: Lists,
         L: PinPolicy,
-        K: ParkPolicy,
     {
         let mut budget = budget.max(1);
         while budget > 0 {
@@ -268,23 +237,24 @@ impl LruScan {
     }
 
     /// Scans one batch of a list; returns how many pages it looked at.
-    fn batch<B, L, K>(
+    ///
+    /// The pages of an inactive list are unmapped one after the other, and stay locked; then the TLB
+    /// is flushed once, and each page is written out, freed or kept.
+    fn batch<B, L>(
         &mut self,
         list: Lru,
         lists: &mut B,
-        control: &ScanControl<L, K>,
+        control: &ScanControl<L>,
         budget: u32,
     ) -> u32
     where
         B: Lists,
         L: PinPolicy,
-        K: ParkPolicy,
     {
-        let mut freed: [Option<B::Page>; SWAP_CLUSTER_MAX] = [const { None }; SWAP_CLUSTER_MAX];
+        let mut batch = Batch::new(list, lists);
         let mut looked_at: u32 = 0;
-        for slot in &mut freed {
-            let over = looked_at >= budget || self.turn.left == 0 || self.left(list) == 0;
-            if over || self.reclaimed() >= self.target {
+        while looked_at < budget && self.turn.left > 0 && self.left(list) > 0 {
+            if self.reclaimed().saturating_add(batch.pages()) >= self.target {
                 break;
             }
             if let Some(lap) = self.laps.get_mut(list.index()) {
@@ -301,81 +271,14 @@ impl LruScan {
             let pages = page.base_pages().max(1);
             self.spend(list, u64::from(pages));
             let pinned = if list.is_active() {
-                self.age(list, page, lists, control)
+                age_page(list, page, control, lists, &mut self.stats)
             } else {
-                let (pinned, freed) = self.shrink(list, page, lists, control);
-                *slot = freed;
-                pinned
+                batch.add(page, control, lists, &mut self.stats)
             };
             self.met(list, pages, pinned, lists);
         }
-        self.release(freed, lists);
+        batch.finish(control, lists, &mut self.stats);
         looked_at
-    }
-
-    /// One page of an active list; whether it is pinned and still on the list.
-    fn age<B, L, K>(
-        &mut self,
-        list: Lru,
-        page: B::Page,
-        lists: &mut B,
-        control: &ScanControl<L, K>,
-    ) -> bool
-    where
-        B: Lists,
-        L: PinPolicy,
-        K: ParkPolicy,
-    {
-        match age_page(list, page, control, lists, &mut self.stats) {
-            Ok(refill) => refill == Refill::Pinned,
-            Err(error) => {
-                self.errors = self.errors.saturating_add(1);
-                lists.failed(None, error);
-                false
-            }
-        }
-    }
-
-    /// One page of an inactive list: whether it is pinned and still on the list, and the page if it
-    /// was freed.
-    fn shrink<B, L, K>(
-        &mut self,
-        list: Lru,
-        page: B::Page,
-        lists: &mut B,
-        control: &ScanControl<L, K>,
-    ) -> (bool, Option<B::Page>)
-    where
-        B: Lists,
-        L: PinPolicy,
-        K: ParkPolicy,
-    {
-        let pages = page.base_pages();
-        let fate = match shrink_page(&page, control, lists, &mut self.flush, &mut self.stats) {
-            Ok(fate) => fate,
-            Err(error) => {
-                self.errors = self.errors.saturating_add(1);
-                lists.failed(Some(&page), error);
-                Fate::Kept(KeepReason::Failed)
-            }
-        };
-        match fate {
-            Fate::Freed => return (false, Some(page)),
-            Fate::Raced => return (false, None),
-            Fate::Parked(pins) => {
-                if let Err(page) = lists.park(page, pins) {
-                    self.stats.not_parked(pins, pages);
-                    // Handed back because its last pin went, or because there is no parking?
-                    let pinned = L::Reading::read(&page).maybe_pinned();
-                    lists.put(list, page);
-                    return (pinned, None);
-                }
-                return (false, None);
-            }
-            // By its flags: what was done to it may have changed its kind.
-            Fate::Kept(_) | Fate::Activated(_) => lists.put(Lru::of(page.flags()), page),
-        }
-        (matches!(fate, Fate::Kept(KeepReason::Pinned(_))), None)
     }
 
     /// Counts the page in its list's lap, and ends the scan of a list on which everything is pinned:
@@ -390,23 +293,6 @@ impl LruScan {
             if let Some(given_up) = self.given_up.get_mut(list.index()) {
                 self.replan |= !core::mem::replace(given_up, true);
             }
-        }
-    }
-
-    /// Gives freed pages back, once the TLB is flushed.
-    fn release<B: Lists>(&mut self, freed: [Option<B::Page>; SWAP_CLUSTER_MAX], lists: &mut B) {
-        let debt = core::mem::replace(&mut self.flush, FlushDebt::none());
-        let release = match debt.flush(|| lists.flush_tlb()) {
-            Ok(()) => Release::Now,
-            Err((debt, source)) => {
-                self.flush = debt;
-                self.errors = self.errors.saturating_add(1);
-                lists.failed(None, ShrinkError::op(PageOp::FlushTlb, source));
-                Release::AfterFlush
-            }
-        };
-        for page in freed.into_iter().flatten() {
-            lists.free(page, release);
         }
     }
 

@@ -1,74 +1,107 @@
-//! What a scan did, counted by reason, conserved and mergeable.
+//! What a scan did, counted by reason.
 
-use super::active::Refill;
 use super::{ActivateReason, Fate, KeepReason};
 use crate::debug::debug_fields;
-use crate::pin::Pins;
+use core::fmt;
 
-/// What a scan did, in base pages unless it says "events".
+/// The counters of a scan, in base pages unless a counter says "events".
 ///
 /// # Conservation
 ///
-/// Every page that is scanned comes to exactly one end, so at any time between two calls
-/// `scanned == freed + kept + activated + parked + raced + rescanned` ([`Self::is_conserved`]). A
-/// page that somebody else has locked is not scanned (`lock_busy`). A page that waited for
-/// writeback is scanned again, as in Linux (`rescanned`). Counters saturate.
+/// A page is counted once, when its fate is final, so between two calls
+/// `scanned == freed + kept + activated + parked + raced + rescanned` and
+/// `refilled == deactivated + rotated + active_pinned + active_parked`
+/// ([`is_conserved`](Self::is_conserved)). A page that somebody else has locked is not scanned
+/// (`lock_busy`). A page that waited for writeback is scanned again, as in Linux (`rescanned`).
+/// Counters saturate.
+///
+/// # Examples
+///
+/// ```
+/// use pinfold::reclaim::{KeepReason, Stats};
+///
+/// let mut all = Stats::default();
+/// let of_one_cpu = Stats { scanned: 3, freed: 3, ..Stats::default() };
+/// all.merge(&of_one_cpu);
+/// assert!(all.is_conserved());
+/// assert_eq!(all.kept_for(KeepReason::Dirty), 0);
+/// assert!(all.iter().any(|(name, pages)| name == "freed" && pages == 3));
+/// assert_eq!(all.to_string(), "scanned 3, freed 3");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Stats {
-    /// Scanned (`sc->nr_scanned`).
+    /// Scanned on inactive lists (`sc->nr_scanned`).
     pub scanned: u64,
     /// Of those, scanned again after waiting for writeback.
     pub rescanned: u64,
     /// Freed.
     pub freed: u64,
-    /// Freed by whoever held them last.
+    /// Freed by whoever dropped the last reference.
     pub raced: u64,
-    /// Taken off their lists because of their pins.
+    /// Parked because of their pins.
     pub parked: u64,
-    /// Kept, all reasons but a busy lock.
+    /// Kept, for all reasons but a busy lock.
     pub kept: u64,
-    /// Activated, all reasons.
+    /// Activated, for all reasons.
     pub activated: u64,
-    /// Left alone because somebody else had them locked.
+    /// Not scanned because somebody else had them locked.
     pub lock_busy: u64,
-    /// Dirty file pages met, in events (`nr_dirty`).
+    /// Dirty file pages found, in events (`nr_dirty`).
     pub dirty: u64,
-    /// Dirty file pages not yet under writeback met, in events (`nr_unqueued_dirty`).
+    /// Dirty file pages found that were not yet under writeback, in events (`nr_unqueued_dirty`).
     pub unqueued_dirty: u64,
-    /// Pages of congested devices met, in events (`nr_congested`).
+    /// Pages of congested devices found, in events (`nr_congested`).
     pub congested: u64,
-    /// Pages under writeback that were marked, in events (`nr_writeback`).
+    /// Pages under writeback that were marked for reclaim, in events (`nr_writeback`).
     pub writeback: u64,
-    /// Pages that came round again before their writeback ended, in events (`nr_immediate`).
+    /// Pages found a second time before their writeback ended, in events (`nr_immediate`).
     pub immediate: u64,
-    /// Activated, anonymous and shared memory (`nr_activate[0]`).
+    /// Activated, anonymous pages and shared memory (`nr_activate[0]`).
     pub activate_anon: u64,
     /// Activated, file pages (`nr_activate[1]`).
     pub activate_file: u64,
     /// Kept because of one reference (`nr_ref_keep`).
     pub ref_keep: u64,
-    /// Could not be unmapped (`nr_unmap_fail`).
+    /// Not unmapped (`nr_unmap_fail`).
     pub unmap_fail: u64,
-    /// Freed lazily and then written to (`nr_lazyfree_fail`).
+    /// Not unmapped because they were written to after they were lazily freed (`nr_lazyfree_fail`).
     pub lazyfree_fail: u64,
     /// Written out (`nr_pageout`).
     pub pageout: u64,
-    /// Looked at on active lists (`PGREFILL`): `refilled == deactivated + rotated +
-    /// active_pinned + active_parked`. They do not count as scanned.
+    /// Scanned on active lists (`PGREFILL`); they do not count as scanned.
     pub refilled: u64,
     /// Moved from an active list to an inactive one (`PGDEACTIVATE`).
     pub deactivated: u64,
-    /// Put back on their active list, in use.
+    /// Put back on their active list because they are in use.
     pub rotated: u64,
     /// Put back on their active list because of their pins.
     pub active_pinned: u64,
-    /// Taken off an active list because of their pins.
+    /// Parked from an active list because of their pins.
     pub active_parked: u64,
     by_keep: [u64; KeepReason::COUNT],
     by_activate: [u64; ActivateReason::COUNT],
 }
 
-debug_fields!(Stats {
+/// The plain counters with their names, in the order of their fields.
+macro_rules! counters {
+    ($($field:ident),* $(,)?) => {
+        debug_fields!(Stats { $($field,)* by_keep, by_activate });
+
+        impl Stats {
+            const NAMES: [&'static str; 24] = [$(stringify!($field)),*];
+
+            const fn plain(&self) -> [u64; 24] {
+                [$(self.$field),*]
+            }
+
+            fn plain_mut(&mut self) -> [&mut u64; 24] {
+                [$(&mut self.$field),*]
+            }
+        }
+    };
+}
+
+counters!(
     scanned,
     rescanned,
     freed,
@@ -93,12 +126,10 @@ debug_fields!(Stats {
     rotated,
     active_pinned,
     active_parked,
-    by_keep,
-    by_activate,
-});
+);
 
 impl Stats {
-    /// How many pages were kept for this reason (whatever the pins).
+    /// How many pages were kept for this reason, whatever the pins.
     #[must_use]
     pub fn kept_for(&self, reason: KeepReason) -> u64 {
         self.by_keep.get(reason.index()).copied().unwrap_or(0)
@@ -116,10 +147,18 @@ impl Stats {
         self.freed.saturating_add(self.raced)
     }
 
-    /// Whether every page that was scanned came to exactly one end, and every end has its reason.
+    /// All counters with their names: the fields, then the reasons for keeping and for activating.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let plain = Self::NAMES.into_iter().zip(self.plain());
+        let kept = KeepReason::NAMES.into_iter().zip(self.by_keep);
+        let activated = ActivateReason::NAMES.into_iter().zip(self.by_activate);
+        plain.chain(kept).chain(activated)
+    }
+
+    /// Whether every scanned page has exactly one fate, and every fate its reason.
     #[must_use]
     pub fn is_conserved(&self) -> bool {
-        let ends = [
+        let fates = [
             self.freed,
             self.kept,
             self.activated,
@@ -134,17 +173,17 @@ impl Stats {
         ];
         let busy = self.kept_for(KeepReason::LockBusy);
         sum(&aged) == self.refilled
-            && sum(&ends).saturating_add(self.rescanned) == self.scanned
+            && sum(&fates).saturating_add(self.rescanned) == self.scanned
             && sum(&self.by_keep) == self.kept.saturating_add(busy)
             && busy == self.lock_busy
             && sum(&self.by_activate) == self.activated
             && self.activate_anon.saturating_add(self.activate_file) == self.activated
     }
 
-    /// Adds what another scan, or another CPU's, did.
+    /// Adds the counters of another scan, such as another CPU's.
     pub fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.each_mut().into_iter().zip(other.clone().each_mut()) {
-            add(mine, *theirs);
+        for (mine, theirs) in self.plain_mut().into_iter().zip(other.plain()) {
+            add(mine, theirs);
         }
         for (mine, &theirs) in self.by_keep.iter_mut().zip(&other.by_keep) {
             add(mine, theirs);
@@ -154,47 +193,49 @@ impl Stats {
         }
     }
 
-    fn each_mut(&mut self) -> [&mut u64; 24] {
-        [
-            &mut self.scanned,
-            &mut self.rescanned,
-            &mut self.freed,
-            &mut self.raced,
-            &mut self.parked,
-            &mut self.kept,
-            &mut self.activated,
-            &mut self.lock_busy,
-            &mut self.dirty,
-            &mut self.unqueued_dirty,
-            &mut self.congested,
-            &mut self.writeback,
-            &mut self.immediate,
-            &mut self.activate_anon,
-            &mut self.activate_file,
-            &mut self.ref_keep,
-            &mut self.unmap_fail,
-            &mut self.lazyfree_fail,
-            &mut self.pageout,
-            &mut self.refilled,
-            &mut self.deactivated,
-            &mut self.rotated,
-            &mut self.active_pinned,
-            &mut self.active_parked,
-        ]
+    /// Counts the scans of a page that has come to its fate; `rescanned` base pages were of all
+    /// scans but the last.
+    #[inline]
+    pub(super) fn scan(&mut self, pages: u32, rescanned: u64) {
+        add(&mut self.scanned, rescanned.saturating_add(u64::from(pages)));
+        add(&mut self.rescanned, rescanned);
     }
 
+    /// Counts the fate of a page from an inactive list; `file` if it is a file page.
     #[inline]
-    pub(super) const fn scan(&mut self, pages: u32, again: bool) {
-        add(&mut self.scanned, widen(pages));
-        if again {
-            add(&mut self.rescanned, widen(pages));
+    pub(super) fn count(&mut self, fate: Fate, pages: u32, file: bool) {
+        let pages = u64::from(pages);
+        match fate {
+            Fate::Freed => add(&mut self.freed, pages),
+            Fate::Raced => add(&mut self.raced, pages),
+            Fate::Parked(_) => add(&mut self.parked, pages),
+            Fate::Kept(reason) => {
+                add(
+                    match reason {
+                        KeepReason::LockBusy => &mut self.lock_busy,
+                        _ => &mut self.kept,
+                    },
+                    pages,
+                );
+                if let Some(counter) = self.by_keep.get_mut(reason.index()) {
+                    add(counter, pages);
+                }
+            }
+            Fate::Activated(reason) => {
+                add(&mut self.activated, pages);
+                add(
+                    if file {
+                        &mut self.activate_file
+                    } else {
+                        &mut self.activate_anon
+                    },
+                    pages,
+                );
+                if let Some(counter) = self.by_activate.get_mut(reason.index()) {
+                    add(counter, pages);
+                }
+            }
         }
-    }
-
-    /// The tails of a page that was split are scanned by themselves.
-    #[inline]
-    pub(super) const fn unscan(&mut self, tails: u32) {
-        self.scanned = self.scanned.saturating_sub(widen(tails));
     }
 
     #[inline]
@@ -221,90 +262,43 @@ impl Stats {
     }
 
     #[inline]
-    pub(super) const fn ref_keep(&mut self, pages: u32) {
-        add(&mut self.ref_keep, widen(pages));
+    pub(super) fn ref_keep(&mut self, pages: u32) {
+        add(&mut self.ref_keep, u64::from(pages));
     }
 
     #[inline]
-    pub(super) const fn unmap_fail(&mut self, pages: u32, lazyfree: bool) {
-        add(&mut self.unmap_fail, widen(pages));
+    pub(super) fn unmap_fail(&mut self, pages: u32, lazyfree: bool) {
+        add(&mut self.unmap_fail, u64::from(pages));
         if lazyfree {
-            add(&mut self.lazyfree_fail, widen(pages));
+            add(&mut self.lazyfree_fail, u64::from(pages));
         }
     }
 
     #[inline]
-    pub(super) const fn pageout(&mut self, pages: u32) {
-        add(&mut self.pageout, widen(pages));
+    pub(super) fn pageout(&mut self, pages: u32) {
+        add(&mut self.pageout, u64::from(pages));
     }
 
-    #[inline]
-    pub(super) const fn activate(&mut self, pages: u32, file: bool) {
-        let counter = if file {
-            &mut self.activate_file
-        } else {
-            &mut self.activate_anon
-        };
-        add(counter, widen(pages));
-    }
-
-    pub(super) const fn refill(&mut self, refill: Refill, pages: u32) {
-        let counter = match refill {
-            Refill::Deactivate => &mut self.deactivated,
-            Refill::Rotate => &mut self.rotated,
-            Refill::Pinned => &mut self.active_pinned,
-            Refill::Park => &mut self.active_parked,
-        };
-        add(counter, widen(pages));
-        add(&mut self.refilled, widen(pages));
-    }
-
-    /// A page whose fate was to be parked was not: its last pin went meanwhile.
-    pub(super) fn not_parked(&mut self, pins: Pins, pages: u32) {
-        self.parked = self.parked.saturating_sub(widen(pages));
-        self.count(Fate::Kept(KeepReason::Pinned(pins)), pages, true);
-    }
-
-    /// Counts a page's end.
-    #[inline]
-    pub(super) fn count(&mut self, fate: Fate, pages: u32, scanned: bool) {
-        let pages = widen(pages);
-        match fate {
-            Fate::Freed => add(&mut self.freed, pages),
-            Fate::Raced => add(&mut self.raced, pages),
-            Fate::Parked(_) => add(&mut self.parked, pages),
-            Fate::Kept(reason) => {
-                // What was not scanned does not count as kept.
-                let reason = if scanned {
-                    reason
-                } else {
-                    KeepReason::LockBusy
-                };
-                add(
-                    if scanned {
-                        &mut self.kept
-                    } else {
-                        &mut self.lock_busy
-                    },
-                    pages,
-                );
-                if let Some(counter) = self.by_keep.get_mut(reason.index()) {
-                    add(counter, pages);
-                }
-            }
-            Fate::Activated(reason) => {
-                add(&mut self.activated, pages);
-                if let Some(counter) = self.by_activate.get_mut(reason.index()) {
-                    add(counter, pages);
-                }
-            }
-        }
+    /// Counts a page from an active list, by the counter that `end` chooses.
+    pub(super) fn refill(&mut self, end: fn(&mut Self) -> &mut u64, pages: u32) {
+        add(&mut self.refilled, u64::from(pages));
+        add(end(self), u64::from(pages));
     }
 }
 
-const fn widen(pages: u32) -> u64 {
-    // `u64::from` is not const at the MSRV.
-    pages as u64
+/// The counters that are not zero, by name.
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (name, n) in self.iter().filter(|&(_, n)| n != 0) {
+            write!(f, "{separator}{name} {n}")?;
+            separator = ", ";
+        }
+        if separator.is_empty() {
+            f.write_str("nothing scanned")?;
+        }
+        Ok(())
+    }
 }
 
 const fn add(counter: &mut u64, n: u64) {
@@ -316,7 +310,25 @@ fn sum(counters: &[u64]) -> u64 {
 }
 
 impl KeepReason {
-    const COUNT: usize = 14;
+    const COUNT: usize = 15;
+
+    const NAMES: [&'static str; Self::COUNT] = [
+        "kept: pinned",
+        "kept: lock busy",
+        "kept: mapped",
+        "kept: referenced",
+        "kept: no I/O",
+        "kept: split failed",
+        "kept: dirty",
+        "kept: not written",
+        "kept: writeback",
+        "kept: lock lost",
+        "kept: no mapping",
+        "kept: held",
+        "kept: mlocked",
+        "kept: failed",
+        "kept: write limit",
+    ];
 
     const fn index(self) -> usize {
         match self {
@@ -334,12 +346,25 @@ impl KeepReason {
             Self::Held => 11,
             Self::Mlocked => 12,
             Self::Failed => 13,
+            Self::WriteLimit => 14,
         }
     }
 }
 
 impl ActivateReason {
     const COUNT: usize = 9;
+
+    const NAMES: [&'static str; Self::COUNT] = [
+        "activated: unevictable",
+        "activated: writeback",
+        "activated: referenced",
+        "activated: cannot split",
+        "activated: no swap",
+        "activated: still mapped",
+        "activated: dirty",
+        "activated: not written",
+        "activated: buffers",
+    ];
 
     const fn index(self) -> usize {
         match self {

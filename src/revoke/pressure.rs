@@ -55,7 +55,7 @@ impl PinOwner for () {
 
 /// What an owner says to pressure.
 ///
-/// Complete on purpose: it will or it will not.
+/// Exhaustive: it will or it will not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use = "an owner that will not give pages back need not be waited for"]
 pub enum Answer {
@@ -67,7 +67,7 @@ pub enum Answer {
 
 /// How short memory is (`enum vmpressure_levels`, `mm/vmpressure.c`, 5.8).
 ///
-/// Complete on purpose: Linux knows these three.
+/// Exhaustive: Linux knows these three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// Memory is being reclaimed.
@@ -80,7 +80,7 @@ pub enum Level {
 
 /// What an owner is told.
 ///
-/// Complete on purpose: signals are these pairs.
+/// Exhaustive: signals are these pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Signal {
     /// [`PinOwner::pressure`].

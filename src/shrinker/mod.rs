@@ -122,7 +122,7 @@ impl Shrinker for () {
 
 /// How many objects a shrinker could free.
 ///
-/// Complete on purpose: these are `count_objects`' three answers.
+/// Exhaustive: these are `count_objects`' three answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Count {
     /// This many.
@@ -146,7 +146,7 @@ impl Count {
 
 /// What came of a scan.
 ///
-/// Complete on purpose: these are `scan_objects`' two answers.
+/// Exhaustive: these are `scan_objects`' two answers.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scan {

@@ -225,7 +225,7 @@ pub fn shrink_pages<S: Shrinker + ?Sized>(shrinker: &mut S, pages: u64) -> Shrun
 
 /// What one step of a [`Pass`] did.
 ///
-/// Complete on purpose.
+/// Exhaustive.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {

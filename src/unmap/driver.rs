@@ -1,62 +1,107 @@
-//! The thin driver of `try_to_unmap_one`: looks at the input, asks the gate and the policy, and
-//! starts the [walk](super::walk).
+//! `try_to_unmap_one`: checks the input, asks the gate and the policy, and starts the
+//! [walk](super::walk).
 
 use super::UnmapRequest;
 use super::decide::{self, Gate};
-use super::embed::Bookkeeping;
+use super::embed::PageTables;
 use super::tlb::FlushDebt;
-use super::verdict::{Failure, Owed, UnmapError, Verdict, Walked};
+use super::verdict::{UnmapError, Verdict};
 use super::walk::{Area, walk_entries};
 use crate::page::{PageLike, PageSnapshot};
 use crate::pin::PinReading;
 use crate::policy::{PinPolicy, PinVerdict};
 use crate::vma::Vma;
 
-/// Takes one page out of one VMA, as Linux 5.8's `try_to_unmap_one` (`mm/rmap.c`) does, with the
+/// Unmaps one page from one VMA, as Linux 5.8's `try_to_unmap_one` (`mm/rmap.c`) does, with the
 /// request's policy where the 2020 patch asks about pins.
 ///
 /// `address`, in bytes, is where the page, or the part of it in this VMA, begins; `walk` is the
-/// cursor over its entries there. Where it differs from Linux, on purpose:
+/// cursor over its entries there. TLB flushes that were deferred are added to `debt`, also when the
+/// walk fails: no page of the debt is free before the flush is done.
+///
+/// It differs from Linux on purpose:
 ///
 /// - **D1** An anonymous page whose swap-backed and swap-cache states disagree is found before its
 ///   entry is cleared: the walk stops with the entry in place (Linux loses the entry).
-/// - **D2** The swap slot's reference is given back when the architecture's hook refuses after it
-///   was taken (Linux leaks it).
-/// - **D3** What makes Linux halt is a typed error with nothing lost.
-/// - **D4** After an entry is cleared the pins are asked again, and the entry is put back if one
-///   has appeared; not under policies without a
-///   [second look](PinPolicy::SECOND_LOOK).
+/// - **D2** The swap slot's reference is dropped when the architecture's hook refuses after it was
+///   taken (Linux leaks it).
+/// - **D3** Where Linux halts, the result is an error, and nothing is lost.
+/// - **D4** After an entry is cleared the pins are read again, and the entry is put back if one has
+///   appeared; not under policies without a [second look](PinPolicy::SECOND_LOOK).
 ///
 /// # Errors
 ///
-/// [`Failure`] for input that cannot be and for a callback that failed. Before the walk begins
-/// nothing is touched; later, the entry at which it happened is put back, and what even that could
-/// not undo is in [`Failure::owed`].
+/// [`UnmapError`] for inconsistent input and for a method of `walk` that failed. The entry at which
+/// it happened is in place.
+///
+/// # Examples
+///
+/// ```
+/// # use core::convert::Infallible;
+/// # use pinfold::{Cleared, Entry, FlushMode, NewEntry, PageTables, PteFlags};
+/// # struct OneEntry { pte: Option<PteFlags>, visited: bool }
+/// # impl PageTables for OneEntry {
+/// #     type Error = Infallible;
+/// #     fn next_entry(&mut self) -> Result<Option<Entry>, Infallible> {
+/// #         let first = !core::mem::replace(&mut self.visited, true);
+/// #         Ok(self.pte.filter(|_| first).map(|flags| Entry { address: 0x1000, flags }))
+/// #     }
+/// #     fn test_and_clear_young(&mut self, _: &Entry) -> bool { false }
+/// #     fn clear(&mut self, _: &Entry, _: FlushMode) -> Result<Cleared, Infallible> {
+/// #         Ok(Cleared { flags: self.pte.take().unwrap_or_default(), deferred: true })
+/// #     }
+/// #     fn install(&mut self, _: &Entry, new: NewEntry) {
+/// #         if let NewEntry::Restored(flags) = new { self.pte = Some(flags); }
+/// #     }
+/// #     fn set_page_dirty(&mut self) {}
+/// #     fn remove_rmap(&mut self, _: &Entry) {}
+/// # }
+/// use pinfold::{
+///     FlushDebt, PageFlags, PlainPage, PlainVma, UnmapFlags, UnmapRequest, Verdict, VmFlags,
+///     try_to_unmap_one,
+/// };
+///
+/// // A clean page of the page cache, mapped once: by this entry.
+/// let flags = PageFlags::PAGE_CACHE;
+/// let page = PlainPage { flags, refs: 3, maps: 1, pins: None, base_pages: 1 };
+/// let vma = PlainVma { flags: VmFlags::empty(), range: 0x1000..0x2000 };
+/// let mut walk = OneEntry { pte: Some(PteFlags::WRITE), visited: false };
+///
+/// let request = UnmapRequest::new(UnmapFlags::BATCH_FLUSH)?;
+/// let mut debt = FlushDebt::none();
+/// let verdict = try_to_unmap_one(&page, &vma, 0x1000, &request, &mut walk, &mut debt);
+/// assert_eq!(verdict, Ok(Verdict::Done));
+/// assert_eq!(debt.entries(), 1, "the walk deferred its flush");
+/// debt.flush(|| { /* flush all TLBs */ });
+/// # Ok::<(), pinfold::UnknownFlags>(())
+/// ```
 pub fn try_to_unmap_one<P, V, L, W>(
     page: &P,
     vma: &V,
     address: u64,
     request: &UnmapRequest<L>,
     walk: &mut W,
-) -> Result<Walked, Failure<W::Error>>
+    debt: &mut FlushDebt,
+) -> Result<Verdict, UnmapError<W::Error>>
 where
     P: PageLike + ?Sized,
     V: Vma + ?Sized,
     L: PinPolicy,
-    W: Bookkeeping + ?Sized,
+    W: PageTables + ?Sized,
 {
     let seen = page.snapshot();
     if seen.refs == 0 {
-        return Err(untouched(UnmapError::NoReference));
+        return Err(UnmapError::NoReference);
     }
-    unmap_in_vma(page, seen, vma, address, request, walk, L::READS_PINS)
+    unmap_in_vma(page, seen, vma, address, request, walk, debt, L::READS_PINS)
 }
 
-/// [`try_to_unmap_one`] for a page that has a reference, of which `seen` was just taken; `ask_pins` if the policy is to be asked
-/// here and has not been asked for the whole page.
+/// [`try_to_unmap_one`] for a page that has a reference and of which `seen` was just taken. Asks the
+/// policy if `ask_pins`: it has not been asked for the whole page.
 ///
-/// Inlined whatever its size, like the [walk](walk_entries): each entry point is one function.
+/// Always inlined, like the [walk](walk_entries): each entry point is one function.
 #[inline(always)]
+#[allow(clippy::too_many_arguments)]
 pub(crate) fn unmap_in_vma<P, V, L, W>(
     page: &P,
     seen: PageSnapshot,
@@ -64,31 +109,32 @@ pub(crate) fn unmap_in_vma<P, V, L, W>(
     address: u64,
     request: &UnmapRequest<L>,
     walk: &mut W,
+    debt: &mut FlushDebt,
     ask_pins: bool,
-) -> Result<Walked, Failure<W::Error>>
+) -> Result<Verdict, UnmapError<W::Error>>
 where
     P: PageLike + ?Sized,
     V: Vma + ?Sized,
     L: PinPolicy,
-    W: Bookkeeping + ?Sized,
+    W: PageTables + ?Sized,
 {
     let area = vma.range();
     let base = 1u64.checked_shl(page.base_shift()).unwrap_or(0);
     if area.end < area.start {
-        return Err(untouched(UnmapError::BadVma {
+        return Err(UnmapError::BadVma {
             start: area.start,
             end: area.end,
-        }));
+        });
     }
     if !area.contains(&address) {
-        return Err(untouched(UnmapError::OutsideVma { address }));
+        return Err(UnmapError::OutsideVma { address });
     }
     if address & base.wrapping_sub(1) != 0 {
-        return Err(untouched(UnmapError::Misaligned { address }));
+        return Err(UnmapError::Misaligned { address });
     }
     match decide::gate(request.flags(), vma.flags(), seen.flags) {
-        Gate::NotLocked => return Ok(early(Verdict::NotLocked)),
-        Gate::NotMigratable => return Ok(early(Verdict::NotMigratable)),
+        Gate::NotLocked => return Ok(Verdict::NotLocked),
+        Gate::NotMigratable => return Ok(Verdict::NotMigratable),
         Gate::Walk(_) => {}
     }
     if ask_pins && L::READS_PINS {
@@ -96,9 +142,9 @@ where
         if pins.maybe_pinned() {
             match request.verdict(pins, seen.flags) {
                 PinVerdict::Proceed => {}
-                PinVerdict::NextVma => return Ok(early(Verdict::NextVma(pins))),
-                PinVerdict::SkipPage => return Ok(early(Verdict::SkipPage(pins))),
-                PinVerdict::Refuse => return Ok(early(Verdict::Refused(pins))),
+                PinVerdict::NextVma => return Ok(Verdict::NextVma(pins)),
+                PinVerdict::SkipPage => return Ok(Verdict::SkipPage(pins)),
+                PinVerdict::Refuse => return Ok(Verdict::Refused(pins)),
             }
         }
     }
@@ -106,23 +152,5 @@ where
         vma: vma.flags(),
         range: address..area.end.min(address.saturating_add(page.size())),
     };
-    walk_entries(page, seen.flags, area, request, walk)
-}
-
-const fn early(verdict: Verdict) -> Walked {
-    Walked {
-        verdict,
-        taken: 0,
-        flush: FlushDebt::none(),
-    }
-}
-
-#[cold]
-pub(crate) fn untouched<E>(error: UnmapError<E>) -> Failure<E> {
-    Failure {
-        error,
-        taken: 0,
-        flush: FlushDebt::none(),
-        owed: Owed::default(),
-    }
+    walk_entries(page, seen.flags, area, request, walk, debt)
 }

@@ -1,13 +1,13 @@
-//! What an embedder implements: its page tables, and the bookkeeping around them.
+//! What an embedder implements: a cursor over the page-table entries of one page.
 
 use super::tlb::FlushMode;
 use crate::flags::PteFlags;
 use core::ops::Range;
 
-/// One page-table entry that the walk found.
+/// A page-table entry that maps the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Entry {
-    /// The address in bytes that it maps.
+    /// The virtual address in bytes.
     pub address: u64,
     /// Its bits.
     pub flags: PteFlags,
@@ -15,7 +15,7 @@ pub struct Entry {
 
 /// What is written into an entry that was cleared.
 ///
-/// Complete on purpose: embedders match on it.
+/// Exhaustive: embedders match on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NewEntry {
     /// The entry that [`PageTables::clear`] took, with the bits that it had then.
@@ -30,165 +30,222 @@ pub enum NewEntry {
     Poison,
 }
 
-/// An entry that was cleared: the bits that it had at that instant, and whether a flush is owed.
+/// The result of [`PageTables::clear`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cleared {
-    /// The bits, as the exchange returned them; the hardware may have changed them since the walk.
+    /// The bits that the exchange returned; the hardware may have changed them since
+    /// [`next_entry`](PageTables::next_entry).
     pub flags: PteFlags,
-    /// Whether the TLB flush was put off.
+    /// Whether the TLB flush was deferred; only with [`FlushMode::MayDefer`].
     pub deferred: bool,
 }
 
-/// Whether a hook did what it was asked.
+/// The embedder's answer to a request that it may decline.
 ///
-/// Complete on purpose: embedders return it.
+/// Exhaustive: embedders return it.
+#[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Hook {
-    /// It did.
+pub enum Attempt {
+    /// It is done.
     Done,
-    /// It cannot, and has changed nothing. The walk puts the entry back and stops.
+    /// It cannot be done now, and nothing has changed.
     Refused,
 }
 
-/// The mappings of one page in one VMA: a cursor over their page-table entries.
+/// The mappings of one page in one VMA: a cursor over the page-table entries.
+///
+/// Six methods are required. The others are for swap, huge pages, secondary MMUs (KVM, an IOMMU)
+/// and counters. Each default is safe for an embedder that does not have the thing: what the walk
+/// would lose without it stays mapped.
 ///
 /// # Contract
 ///
-/// - The page-table lock is held from the [`next_entry`](Self::next_entry) that returns an entry to
-///   the one after it. The other methods are called for the entry returned last.
-/// - A method that returns an error has changed nothing, and may be called again. The driver then
-///   undoes what it has done for this entry and stops; what even that could not undo is handed to
-///   the caller as [`Owed`](super::Owed).
-/// - Nothing here is called for a page that is skipped or refused.
+/// - From the call of [`next_entry`](Self::next_entry) that returns an entry to the next call, the
+///   page-table lock of that entry is held. The other methods are called for that entry.
+/// - Methods that return an error have changed nothing. The walk stops there.
+/// - After [`clear`](Self::clear) has succeeded there is no way back for the embedder: the methods
+///   that follow cannot fail, except for the two that return [`Attempt`]. If one of these refuses,
+///   the walk puts the entry back.
+/// - Nothing is called for a page that is skipped or refused.
+///
+/// | method | locks held | may fail | when it returns |
+/// | --- | --- | --- | --- |
+/// | `next_entry` | takes the page-table lock | yes | the entry is locked |
+/// | `test_and_clear_young` | page table | no | the entry is old, in all MMUs |
+/// | `clear` | page table | yes | the entry is empty, its bits are returned |
+/// | `swap_duplicate`, `arch_unmap` | page table | may refuse | the slot has one reference more |
+/// | `install` | page table | no | the new entry is visible |
+/// | `set_page_dirty`, `set_swap_backed`, `mlock_page` | page table | no | the page has the flag |
+/// | `count`, `update_hiwater` | page table | no | the counters are changed |
+/// | `invalidate` | page table | no | no secondary MMU maps the range |
+/// | `remove_rmap` | page table | no | the map count is one lower, then a reference is dropped |
+/// | `split_huge_pmd`, `invalidate_begin` | none | yes | |
+/// | `widen_for_sharing`, `invalidate_end` | none | no | |
+///
+/// # Examples
+///
+/// One page mapped by one entry:
+///
+/// ```
+/// use core::convert::Infallible;
+/// use pinfold::{Cleared, Entry, FlushMode, NewEntry, PageTables, PteFlags};
+///
+/// struct OneEntry {
+///     address: u64,
+///     pte: Option<PteFlags>,
+///     page_dirty: bool,
+///     visited: bool,
+/// }
+///
+/// impl PageTables for OneEntry {
+///     type Error = Infallible;
+///
+///     fn next_entry(&mut self) -> Result<Option<Entry>, Infallible> {
+///         let first = !core::mem::replace(&mut self.visited, true);
+///         let pte = self.pte.filter(|_| first);
+///         Ok(pte.map(|flags| Entry { address: self.address, flags }))
+///     }
+///
+///     fn test_and_clear_young(&mut self, _: &Entry) -> bool {
+///         let young = self.pte.is_some_and(|pte| pte.contains(PteFlags::YOUNG));
+///         self.pte = self.pte.map(|pte| pte.difference(PteFlags::YOUNG));
+///         young
+///     }
+///
+///     fn clear(&mut self, _: &Entry, _: FlushMode) -> Result<Cleared, Infallible> {
+///         // A real embedder also flushes the TLB here.
+///         let flags = self.pte.take().unwrap_or_default();
+///         Ok(Cleared { flags, deferred: false })
+///     }
+///
+///     fn install(&mut self, _: &Entry, new: NewEntry) {
+///         if let NewEntry::Restored(flags) = new {
+///             self.pte = Some(flags);
+///         }
+///     }
+///
+///     fn set_page_dirty(&mut self) {
+///         self.page_dirty = true;
+///     }
+///
+///     fn remove_rmap(&mut self, _: &Entry) {}
+/// }
+/// ```
+#[allow(unused_variables)]
 pub trait PageTables {
-    /// What can go wrong in the embedder's own code; `Infallible` if nothing can.
+    /// The embedder's error; [`Infallible`](core::convert::Infallible) if it has none.
     type Error;
 
-    /// Moves on to the next entry that maps the page, or to the end.
+    /// Moves to the next entry that maps the page, and locks its page table; `None` at the end.
     ///
     /// # Errors
     ///
-    /// The embedder's own.
+    /// The embedder's own: the entries cannot be read. The walk stops.
     fn next_entry(&mut self) -> Result<Option<Entry>, Self::Error>;
 
-    /// Whether the entry was used recently, through the CPU or a secondary MMU; clears that mark
-    /// in both (`ptep_clear_flush_young_notify`).
-    ///
-    /// # Errors
-    ///
-    /// The embedder's own.
-    fn test_and_clear_young(&mut self, entry: &Entry) -> Result<bool, Self::Error>;
+    /// Tests and clears the young bit of the entry, in the CPU's page table and in secondary MMUs
+    /// (`ptep_clear_flush_young_notify`).
+    fn test_and_clear_young(&mut self, entry: &Entry) -> bool;
 
     /// Clears the entry in one atomic exchange, and flushes the TLB as `flush` says.
     ///
     /// # Errors
     ///
-    /// The embedder's own; the entry is untouched.
+    /// The embedder's own; the entry is untouched. The walk stops.
     fn clear(&mut self, entry: &Entry, flush: FlushMode) -> Result<Cleared, Self::Error>;
 
-    /// Writes `new` in place of the entry that was cleared, or over what was installed there since.
+    /// Writes `new` in place of the entry that was cleared.
     ///
-    /// # Errors
-    ///
-    /// The embedder's own.
-    fn install(&mut self, entry: &Entry, new: NewEntry) -> Result<(), Self::Error>;
+    /// It cannot fail: the page table exists.
+    fn install(&mut self, entry: &Entry, new: NewEntry);
 
     /// Marks the page dirty.
-    ///
-    /// # Errors
-    ///
-    /// The embedder's own.
-    fn set_page_dirty(&mut self) -> Result<(), Self::Error>;
+    fn set_page_dirty(&mut self);
 
-    /// The mapping is gone for good: takes it off the page's map count, then drops its reference,
-    /// in this order. A PMD is one mapping with one reference.
-    ///
-    /// # Errors
-    ///
-    /// The embedder's own.
-    fn remove_rmap(&mut self, entry: &Entry) -> Result<(), Self::Error>;
-}
+    /// Removes the reverse mapping of the entry, which is gone for good: decrements the page's map
+    /// count, then drops the mapping's reference, in this order. A PMD is one mapping with one
+    /// reference.
+    fn remove_rmap(&mut self, entry: &Entry);
 
-/// The bookkeeping around a walk. Every method does nothing by default; an embedder writes
-/// `impl Bookkeeping for MyWalk {}` and then what it has.
-///
-/// The contract of [`PageTables`] holds here too: a method that returns an error has changed
-/// nothing.
-#[allow(unused_variables, clippy::missing_errors_doc)]
-pub trait Bookkeeping: PageTables {
+    /// Takes one more reference on the page's swap slot, for the swap entry that is installed next.
+    ///
+    /// The default refuses: an anonymous page in the swap cache stays mapped.
+    fn swap_duplicate(&mut self, entry: &Entry) -> Attempt {
+        Attempt::Refused
+    }
+
+    /// Drops the reference that [`swap_duplicate`](Self::swap_duplicate) took. Implement both, or
+    /// neither.
+    fn swap_free(&mut self, entry: &Entry) {}
+
+    /// Asks the architecture before an entry is replaced by a swap or migration entry
+    /// (`arch_unmap_one`). The default agrees.
+    fn arch_unmap(&mut self, entry: &Entry, cleared: PteFlags) -> Attempt {
+        Attempt::Done
+    }
+
     /// Splits the huge mapping of the page at this address into base-page entries, before the walk
     /// begins; with `freeze` into migration entries (`split_huge_pmd_address`).
+    ///
+    /// The default does nothing: a PMD that the walk then finds is an
+    /// [inconsistency](crate::unmap::decide::Inconsistency), and stays.
+    ///
+    /// # Errors
+    ///
+    /// The embedder's own; the mapping is as it was.
     fn split_huge_pmd(&mut self, freeze: bool) -> Result<(), Self::Error> {
         Ok(())
     }
 
     /// Widens the range of a hugetlb page to what un-sharing its page table would touch
     /// (`adjust_range_if_pmd_sharing_possible`). Addresses in bytes.
-    fn widen_for_sharing(&mut self, range: Range<u64>) -> Result<Range<u64>, Self::Error> {
-        Ok(range)
+    fn widen_for_sharing(&mut self, range: Range<u64>) -> Range<u64> {
+        range
     }
 
-    /// Tells secondary MMUs that the range, addresses in bytes, begins to be invalidated.
+    /// If the hugetlb page table at the entry is shared with another address space: removes it from
+    /// this one, flushes the TLB for the range, and returns `true` (`huge_pmd_unshare`). The
+    /// default says that it is not shared.
+    fn unshare_pmd(&mut self, entry: &Entry, range: &Range<u64>) -> bool {
+        false
+    }
+
+    /// Tells secondary MMUs that the invalidation of the range begins. Addresses in bytes.
+    ///
+    /// # Errors
+    ///
+    /// The embedder's own. The walk does not begin.
     fn invalidate_begin(&mut self, range: Range<u64>) -> Result<(), Self::Error> {
         Ok(())
     }
 
-    /// Tells secondary MMUs to drop the range at once, while the page-table lock is held.
-    fn invalidate(&mut self, range: Range<u64>) -> Result<(), Self::Error> {
-        Ok(())
-    }
+    /// Tells secondary MMUs to drop the range at once.
+    fn invalidate(&mut self, range: Range<u64>) {}
 
-    /// Tells secondary MMUs that the invalidation of the range is over.
-    fn invalidate_end(&mut self, range: Range<u64>) -> Result<(), Self::Error> {
-        Ok(())
-    }
+    /// Tells secondary MMUs that the invalidation of the range is over. Called once for each
+    /// successful [`invalidate_begin`](Self::invalidate_begin), however the walk ends.
+    fn invalidate_end(&mut self, range: Range<u64>) {}
 
-    /// If the hugetlb page table at the entry is shared with another address space, takes it out of
-    /// this one, flushes the TLB for the range, and returns `true` (`huge_pmd_unshare`).
-    fn unshare_pmd(&mut self, entry: &Entry, range: &Range<u64>) -> Result<bool, Self::Error> {
-        Ok(false)
-    }
+    /// Marks the page mlocked, because a locked VMA maps it, and moves it to the unevictable list
+    /// (`mlock_vma_page`). The default does nothing; the page stays mapped either way.
+    fn mlock_page(&mut self) {}
 
-    /// The page is mapped by a locked VMA: moves it out of reclaim's sight (`mlock_vma_page`).
-    fn mlock_page(&mut self) -> Result<(), Self::Error> {
-        Ok(())
-    }
+    /// Marks a lazily freed page swap-backed again, because it was written to after it was freed.
+    /// The default does nothing: the page is dirty, so it is not discarded.
+    fn set_swap_backed(&mut self) {}
 
-    /// A lazily freed page was written to after all: swap is its backing store again.
-    fn set_swap_backed(&mut self) -> Result<(), Self::Error> {
-        Ok(())
-    }
+    /// Updates the high-water mark of resident memory, which is about to fall
+    /// (`update_hiwater_rss`).
+    fn update_hiwater(&mut self) {}
 
-    /// Resident memory is about to fall: updates its high-water mark (`update_hiwater_rss`).
-    fn update_hiwater(&mut self) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    /// Changes the address space's counters, all or none.
-    fn count(&mut self, delta: CounterDelta) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    /// Takes one more reference on the page's swap slot.
-    fn swap_duplicate(&mut self, entry: &Entry) -> Result<Hook, Self::Error> {
-        Ok(Hook::Done)
-    }
-
-    /// Gives back the reference that [`swap_duplicate`](Self::swap_duplicate) took.
-    fn swap_free(&mut self, entry: &Entry) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    /// The architecture's say before an entry is replaced (`arch_unmap_one`).
-    fn arch_unmap(&mut self, entry: &Entry, cleared: PteFlags) -> Result<Hook, Self::Error> {
-        Ok(Hook::Done)
-    }
+    /// Changes the counters of the address space.
+    fn count(&mut self, delta: CounterDelta) {}
 }
 
 macro_rules! forward {
     ($($name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {$(
         #[inline]
-        fn $name(&mut self, $($arg: $type),*) -> Result<$out, Self::Error> {
+        fn $name(&mut self, $($arg: $type),*) -> $out {
             (**self).$name($($arg),*)
         }
     )*};
@@ -198,30 +255,25 @@ impl<W: PageTables + ?Sized> PageTables for &mut W {
     type Error = W::Error;
 
     forward! {
-        next_entry() -> Option<Entry>;
+        next_entry() -> Result<Option<Entry>, Self::Error>;
         test_and_clear_young(entry: &Entry) -> bool;
-        clear(entry: &Entry, flush: FlushMode) -> Cleared;
+        clear(entry: &Entry, flush: FlushMode) -> Result<Cleared, Self::Error>;
         install(entry: &Entry, new: NewEntry) -> ();
         set_page_dirty() -> ();
         remove_rmap(entry: &Entry) -> ();
-    }
-}
-
-impl<W: Bookkeeping + ?Sized> Bookkeeping for &mut W {
-    forward! {
-        split_huge_pmd(freeze: bool) -> ();
+        swap_duplicate(entry: &Entry) -> Attempt;
+        swap_free(entry: &Entry) -> ();
+        arch_unmap(entry: &Entry, cleared: PteFlags) -> Attempt;
+        split_huge_pmd(freeze: bool) -> Result<(), Self::Error>;
         widen_for_sharing(range: Range<u64>) -> Range<u64>;
-        invalidate_begin(range: Range<u64>) -> ();
+        unshare_pmd(entry: &Entry, range: &Range<u64>) -> bool;
+        invalidate_begin(range: Range<u64>) -> Result<(), Self::Error>;
         invalidate(range: Range<u64>) -> ();
         invalidate_end(range: Range<u64>) -> ();
-        unshare_pmd(entry: &Entry, range: &Range<u64>) -> bool;
         mlock_page() -> ();
         set_swap_backed() -> ();
         update_hiwater() -> ();
         count(delta: CounterDelta) -> ();
-        swap_duplicate(entry: &Entry) -> Hook;
-        swap_free(entry: &Entry) -> ();
-        arch_unmap(entry: &Entry, cleared: PteFlags) -> Hook;
     }
 }
 

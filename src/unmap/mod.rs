@@ -5,16 +5,15 @@ pub mod decide;
 mod driver;
 mod embed;
 mod tlb;
-mod undo;
 mod verdict;
 mod walk;
 
 pub use driver::try_to_unmap_one;
-pub use embed::{Bookkeeping, Cleared, CounterDelta, Entry, Hook, NewEntry, PageTables};
+pub use embed::{Attempt, Cleared, CounterDelta, Entry, NewEntry, PageTables};
 pub use tlb::{FlushDebt, FlushMode};
-pub use verdict::{Callback, Failure, Owed, Stop, UnmapError, Verdict, Walked};
+pub use verdict::{Stop, UnmapError, Verdict};
 
-pub(crate) use driver::{unmap_in_vma, untouched};
+pub(crate) use driver::unmap_in_vma;
 
 use crate::flags::{PageFlags, UnknownFlags, UnmapFlags};
 use crate::page::{PageLike, PageSnapshot};

@@ -1,10 +1,10 @@
-//! TLB flushes as a debt that cannot be forgotten.
+//! Deferred TLB flushes.
 
 use core::fmt;
 
 /// When the TLB must be flushed for an entry that is cleared.
 ///
-/// Complete on purpose: embedders match on it.
+/// Exhaustive: embedders match on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FlushMode {
     /// Before `clear` returns.
@@ -15,30 +15,26 @@ pub enum FlushMode {
     NotNeeded,
 }
 
-/// TLB flushes that were put off, and must be done before a page of theirs is free.
+/// The TLB flushes that walks have deferred, and that must be done before a page of theirs is free.
 ///
-/// A walk with [`BATCH_FLUSH`](crate::UnmapFlags::BATCH_FLUSH) returns one; a caller that takes
-/// several pages [absorbs](Self::absorb) each into one debt and [flushes](Self::flush) once.
-/// While `dirty` writes are owed, a page may also not be written out: a CPU could still write to it
-/// through its TLB (`try_to_unmap_flush_dirty`, `mm/rmap.c`, 5.8).
+/// A walk with [`BATCH_FLUSH`](crate::UnmapFlags::BATCH_FLUSH) adds to the debt of its caller, who
+/// unmaps several pages and [flushes](Self::flush) once. A page with a dirty entry in the debt may
+/// not be written out before the flush either: a CPU may still write to it through its TLB
+/// (`try_to_unmap_flush_dirty`, `mm/rmap.c`, 5.8).
+///
+/// The compiler warns about a debt that is not used at all, but not about one that is dropped with
+/// flushes in it: Rust has no such check for a variable that goes out of scope.
 ///
 /// # Examples
 ///
 /// ```
 /// use pinfold::FlushDebt;
 ///
-/// # fn two_walks() -> [FlushDebt; 2] { [FlushDebt::none(), FlushDebt::none()] }
 /// let mut debt = FlushDebt::none();
-/// for walk in two_walks() {
-///     debt.absorb(walk);
-/// }
+/// // try_to_unmap(&page, &request, &mut rmap, &mut debt), for each page of a batch.
 /// let mut flushes = 0;
-/// debt.flush(|| {
-///     flushes += 1;
-///     Ok::<(), core::convert::Infallible>(())
-/// })
-/// .unwrap();
-/// assert_eq!(flushes, 0, "nothing was owed");
+/// debt.flush(|| flushes += 1);
+/// assert_eq!(flushes, 0, "nothing was deferred");
 /// ```
 #[must_use = "a page is not free before its TLB flush is done"]
 #[derive(Debug, PartialEq, Eq)]
@@ -48,7 +44,7 @@ pub struct FlushDebt {
 }
 
 impl FlushDebt {
-    /// No debt.
+    /// No flush is owed.
     pub const fn none() -> Self {
         Self {
             entries: 0,
@@ -56,45 +52,41 @@ impl FlushDebt {
         }
     }
 
-    /// Whether nothing is owed.
+    /// Whether no flush is owed.
     #[must_use]
     pub const fn is_none(&self) -> bool {
         self.entries == 0
     }
 
-    /// For how many cleared entries a flush is owed; saturates.
+    /// The number of cleared entries for which a flush is owed; saturates.
     #[must_use]
     pub const fn entries(&self) -> u32 {
         self.entries
     }
 
-    /// Whether one of them was dirty, so that the flush must come before any write-out.
+    /// Whether one of the entries was dirty, so that the flush must come before any write-out.
     #[must_use]
     pub const fn is_dirty(&self) -> bool {
         self.dirty
     }
 
-    /// Takes over what `other` owes.
+    /// Adds the debt of another walk to this one.
     pub const fn absorb(&mut self, other: Self) {
         self.entries = self.entries.saturating_add(other.entries);
         self.dirty |= other.dirty;
     }
 
-    /// Settles the debt with one flush of every TLB that may hold such an entry; does not call
-    /// `flush` if nothing is owed.
-    ///
-    /// # Errors
-    ///
-    /// What `flush` returned, and the debt, which is still owed.
-    pub fn flush<E>(self, flush: impl FnOnce() -> Result<(), E>) -> Result<(), (Self, E)> {
-        if self.is_none() {
-            return Ok(());
+    /// Settles the debt: calls `flush`, which flushes every TLB that may hold one of the entries,
+    /// unless nothing is owed.
+    pub fn flush(&mut self, flush: impl FnOnce()) {
+        if !self.is_none() {
+            flush();
+            *self = Self::none();
         }
-        flush().map_err(|error| (self, error))
     }
 
-    /// Drops the debt because the flush is known to happen otherwise, such as when the address
-    /// space is torn down.
+    /// Drops the debt, because the flush is known to happen otherwise, such as when the address
+    /// space is destroyed.
     pub const fn ignore(self) {}
 
     #[inline]

@@ -1,27 +1,26 @@
-//! The walk over the entries of one page in one VMA, once the gate has let it in.
+//! The walk over the entries of one page in one VMA.
 
 use super::UnmapRequest;
-use super::decide::{self, Look, Replacement, Split, Take, TakeKind};
-use super::embed::{Bookkeeping, CounterDelta, Entry, Hook};
+use super::decide::{self, Inconsistency, Look, Replacement, Split, Take, TakeKind};
+use super::embed::{Attempt, CounterDelta, Entry, NewEntry, PageTables};
 use super::tlb::FlushDebt;
-use super::undo::{Done, Fault, Step, at, put_back, undo, unwind, wrong};
-use super::verdict::{Callback, Failure, Stop, UnmapError, Verdict, Walked};
+use super::verdict::{Stop, UnmapError, Verdict};
 use crate::flags::{PageFlags, PteFlags, VmFlags};
 use crate::page::PageLike;
 use crate::pin::{PinReading, race};
 use crate::policy::PinPolicy;
 use core::ops::Range;
 
-/// Where a walk goes.
+/// The part of a VMA that a walk covers.
 pub(super) struct Area {
     pub(super) vma: VmFlags,
     pub(super) range: Range<u64>,
 }
 
-/// The walk, once the gate has let it in for a page in this state.
+/// Walks the entries of a page in the state `state`, after the gate and the policy have let it in.
 ///
-/// Inlined into both of its callers, whatever their size: to set up a frame of its own, and to load
-/// again after it what the caller keeps in registers, costs a tenth of a walk over one entry.
+/// Always inlined into both of its callers: a frame of its own, and the reloading of what the
+/// caller holds in registers, costs a tenth of a walk over one entry.
 #[inline(always)]
 pub(super) fn walk_entries<P, L, W>(
     page: &P,
@@ -29,13 +28,14 @@ pub(super) fn walk_entries<P, L, W>(
     area: Area,
     request: &UnmapRequest<L>,
     walk: &mut W,
-) -> Result<Walked, Failure<W::Error>>
+    debt: &mut FlushDebt,
+) -> Result<Verdict, UnmapError<W::Error>>
 where
     P: PageLike + ?Sized,
     L: PinPolicy,
-    W: Bookkeeping + ?Sized,
+    W: PageTables + ?Sized,
 {
-    let mut driver = Driver {
+    Driver {
         page,
         vma: area.vma,
         address: area.range.start,
@@ -43,27 +43,16 @@ where
         walk,
         state,
         range: area.range,
-        taken: 0,
-        flush: FlushDebt::none(),
-    };
-    let outcome = driver.run(Split::of(request.flags()));
-    let Driver { taken, flush, .. } = driver;
-    match outcome {
-        Ok(verdict) => Ok(Walked {
-            verdict,
-            taken,
-            flush,
-        }),
-        Err(Fault { error, owed }) => Err(Failure {
-            error,
-            taken,
-            flush,
-            owed,
-        }),
+        debt,
     }
+    .run(Split::of(request.flags()))
 }
 
-/// Nothing that is not inlined takes a reference to it, so that its fields live in registers.
+/// `Ok(None)`: go on to the next entry. `Ok(Some)`: the walk is over.
+type Step<E> = Result<Option<Verdict>, UnmapError<E>>;
+
+/// The state of a walk. No function that is not inlined takes a reference to it, so that its fields
+/// stay in registers.
 struct Driver<'a, P: ?Sized, L, W: ?Sized> {
     page: &'a P,
     vma: VmFlags,
@@ -73,57 +62,38 @@ struct Driver<'a, P: ?Sized, L, W: ?Sized> {
     /// The state of the page: read at the gate, and again after each entry that is cleared.
     state: PageFlags,
     range: Range<u64>,
-    taken: u32,
-    flush: FlushDebt,
+    debt: &'a mut FlushDebt,
 }
 
 impl<P, L, W> Driver<'_, P, L, W>
 where
     P: PageLike + ?Sized,
     L: PinPolicy,
-    W: Bookkeeping + ?Sized,
+    W: PageTables + ?Sized,
 {
     #[inline]
-    fn run(&mut self, split: Split) -> Result<Verdict, Fault<W::Error>> {
+    fn run(mut self, split: Split) -> Result<Verdict, UnmapError<W::Error>> {
         let split = match split {
             Split::No => Ok(()),
             Split::Plain => self.walk.split_huge_pmd(false),
             Split::Freeze => self.walk.split_huge_pmd(true),
         };
-        split.map_err(|source| self.failed(Callback::SplitHugePmd, source))?;
+        split.map_err(failed_at(self.address))?;
         if self.state.contains(PageFlags::HUGETLB) {
-            self.range = self
-                .walk
-                .widen_for_sharing(self.range.clone())
-                .map_err(|source| self.failed(Callback::WidenForSharing, source))?;
+            self.range = self.walk.widen_for_sharing(self.range.clone());
         }
         self.walk
             .invalidate_begin(self.range.clone())
-            .map_err(|source| self.failed(Callback::InvalidateBegin, source))?;
-
-        let outcome = self.entries();
-
-        match self.walk.invalidate_end(self.range.clone()) {
-            Ok(()) => outcome,
-            Err(source) => {
-                let mut fault = match outcome {
-                    Ok(_) => self.failed(Callback::InvalidateEnd, source).into(),
-                    Err(fault) => fault,
-                };
-                fault.owed.range = self.range.clone();
-                fault.owed.invalidate_end = true;
-                Err(fault)
-            }
-        }
+            .map_err(failed_at(self.address))?;
+        let verdict = self.entries();
+        self.walk.invalidate_end(self.range);
+        verdict
     }
 
     #[inline]
-    fn entries(&mut self) -> Result<Verdict, Fault<W::Error>> {
+    fn entries(&mut self) -> Result<Verdict, UnmapError<W::Error>> {
         loop {
-            let next = self
-                .walk
-                .next_entry()
-                .map_err(|source| self.failed(Callback::NextEntry, source))?;
+            let next = self.walk.next_entry().map_err(failed_at(self.address))?;
             let Some(entry) = next else {
                 return Ok(Verdict::Done);
             };
@@ -136,17 +106,15 @@ where
     #[inline]
     fn entry(&mut self, entry: Entry) -> Step<W::Error> {
         if !self.range.contains(&entry.address) {
-            return Err(wrong(decide::Inconsistency::EntryOutsideRange, entry).into());
+            return Err(inconsistent(Inconsistency::EntryOutsideRange, entry));
         }
         let flags = self.request.flags();
         match decide::look(flags, self.vma, self.state, entry.flags) {
             Look::NextEntry => Ok(None),
-            Look::Wrong(what) => Err(wrong(what, entry).into()),
+            Look::Wrong(what) => Err(inconsistent(what, entry)),
             Look::Mlocked { mlock_page } => {
                 if mlock_page {
-                    self.walk
-                        .mlock_page()
-                        .map_err(at(entry, Callback::MlockPage))?;
+                    self.walk.mlock_page();
                 }
                 Ok(Some(Verdict::Stopped(Stop::Mlocked)))
             }
@@ -154,26 +122,15 @@ where
         }
     }
 
-    /// Up to the clearing of the entry: whatever fails, it is in place.
+    /// Up to the clearing of the entry, which is in place until then.
     #[inline]
     fn take(&mut self, entry: Entry, take: Take) -> Step<W::Error> {
-        if take.unshare {
-            let unshared = self
-                .walk
-                .unshare_pmd(&entry, &self.range)
-                .map_err(at(entry, Callback::UnsharePmd))?;
-            if unshared {
-                return self.unshared(entry);
-            }
+        if take.unshare && self.walk.unshare_pmd(&entry, &self.range) {
+            self.walk.invalidate(self.range.clone());
+            return Ok(Some(Verdict::Unshared));
         }
-        if take.test_young {
-            let young = self
-                .walk
-                .test_and_clear_young(&entry)
-                .map_err(at(entry, Callback::TestAndClearYoung))?;
-            if young {
-                return Ok(Some(Verdict::Stopped(Stop::Young)));
-            }
+        if take.test_young && self.walk.test_and_clear_young(&entry) {
+            return Ok(Some(Verdict::Stopped(Stop::Young)));
         }
         // D1: asked before the entry is lost, and again below, where it may have changed.
         if self.state.is_inconsistent_anon()
@@ -184,151 +141,70 @@ where
         let cleared = self
             .walk
             .clear(&entry, take.flush)
-            .map_err(at(entry, Callback::Clear))?;
+            .map_err(failed_at(entry.address))?;
         if cleared.deferred {
-            self.flush.add(cleared.flags.contains(PteFlags::DIRTY));
+            self.debt.add(cleared.flags.contains(PteFlags::DIRTY));
         }
-        self.cleared(entry, take.kind, cleared.flags)
+        Ok(self.cleared(entry, take.kind, cleared.flags))
     }
 
-    #[cold]
-    fn unshared(&mut self, entry: Entry) -> Step<W::Error> {
-        if let Err(source) = self.walk.invalidate(self.range.clone()) {
-            let mut fault = Fault::from(at(entry, Callback::Invalidate)(source));
-            fault.owed.range = self.range.clone();
-            fault.owed.invalidate = true;
-            return Err(fault);
-        }
-        Ok(Some(Verdict::Unshared))
-    }
-
-    /// From the clearing of the entry on: whatever fails, it is put back.
+    /// From the clearing of the entry on: it is replaced, or put back.
     #[inline]
-    fn cleared(&mut self, entry: Entry, kind: TakeKind, bits: PteFlags) -> Step<W::Error> {
-        // Before the page is written to below, or the load would wait for that.
+    fn cleared(&mut self, entry: Entry, kind: TakeKind, bits: PteFlags) -> Option<Verdict> {
+        // Before the page is written to below: the load would wait for the store.
         if L::SECOND_LOOK {
-            // D4: the pinner's partner in the race.
+            // D4. Pairs with the fence in `pin_fast`.
             race::fence_unmapper();
             let seen = self.page.snapshot();
             let pins = L::Reading::read_with(self.page, seen);
             self.state = seen.flags;
             if pins.maybe_pinned() && !self.request.verdict(pins, self.state).proceeds() {
-                return put_back(self.walk, entry, bits, false, Stop::PinAppeared(pins));
+                return put_back(self.walk, entry, bits, Stop::PinAppeared(pins));
             }
         } else {
             self.state = self.page.flags();
         }
         // The entry of a device-private page is not a mapping of the CPU's and has no dirty bit.
         if bits.contains(PteFlags::DIRTY) && kind != TakeKind::DevicePrivate {
-            if let Err(source) = self.walk.set_page_dirty() {
-                return undo(
-                    self.walk,
-                    entry,
-                    bits,
-                    Done::NOTHING,
-                    Callback::SetPageDirty,
-                    source,
-                );
-            }
+            self.walk.set_page_dirty();
         }
-        if let Err(source) = self.walk.update_hiwater() {
-            return undo(
-                self.walk,
-                entry,
-                bits,
-                Done::NOTHING,
-                Callback::UpdateHiwater,
-                source,
-            );
-        }
+        self.walk.update_hiwater();
         let replacement = self.replacement(kind, bits);
         match replacement {
             Replacement::InconsistentAnon => {
-                return put_back(self.walk, entry, bits, false, Stop::InconsistentAnon);
+                return put_back(self.walk, entry, bits, Stop::InconsistentAnon);
             }
             Replacement::KeepLazyfree => {
-                unwind(self.walk, entry, bits, Done::NOTHING)?;
-                self.walk
-                    .set_swap_backed()
-                    .map_err(at(entry, Callback::SetSwapBacked))?;
-                return Ok(Some(Verdict::Stopped(Stop::LazyfreeRedirtied)));
+                let stopped = put_back(self.walk, entry, bits, Stop::LazyfreeRedirtied);
+                self.walk.set_swap_backed();
+                return stopped;
             }
             _ => {}
         }
         let slot = replacement.needs_slot();
-        if slot {
-            match self.walk.swap_duplicate(&entry) {
-                Ok(Hook::Done) => {}
-                Ok(Hook::Refused) => {
-                    return put_back(self.walk, entry, bits, false, Stop::SwapSlotRefused);
-                }
-                Err(source) => {
-                    return undo(
-                        self.walk,
-                        entry,
-                        bits,
-                        Done::NOTHING,
-                        Callback::SwapDuplicate,
-                        source,
-                    );
-                }
-            }
+        if slot && self.walk.swap_duplicate(&entry) == Attempt::Refused {
+            return put_back(self.walk, entry, bits, Stop::SwapSlotRefused);
         }
-        if replacement.asks_arch() {
-            match self.walk.arch_unmap(&entry, bits) {
-                Ok(Hook::Done) => {}
-                Ok(Hook::Refused) => {
-                    return put_back(self.walk, entry, bits, slot, Stop::ArchRefused);
-                }
-                Err(source) => {
-                    let done = Done::slot(slot);
-                    return undo(self.walk, entry, bits, done, Callback::ArchUnmap, source);
-                }
+        if replacement.asks_arch() && self.walk.arch_unmap(&entry, bits) == Attempt::Refused {
+            // D2.
+            let stopped = put_back(self.walk, entry, bits, Stop::ArchRefused);
+            if slot {
+                self.walk.swap_free(&entry);
             }
+            return stopped;
         }
-        self.commit(entry, bits, replacement, slot)
-    }
-
-    /// Installs what replaces the entry, and lets the mapping go.
-    #[inline]
-    fn commit(
-        &mut self,
-        entry: Entry,
-        bits: PteFlags,
-        replacement: Replacement,
-        slot: bool,
-    ) -> Step<W::Error> {
         if let Some(new) = replacement.entry() {
-            if let Err(source) = self.walk.install(&entry, new) {
-                let done = Done::slot(slot);
-                return undo(self.walk, entry, bits, done, Callback::Install, source);
-            }
+            self.walk.install(&entry, new);
         }
         let delta = replacement.counters(self.state);
         if delta != CounterDelta::NONE {
-            if let Err(source) = self.walk.count(delta) {
-                let done = Done::slot(slot);
-                return undo(self.walk, entry, bits, done, Callback::Count, source);
-            }
+            self.walk.count(delta);
         }
         if replacement.invalidates() {
-            if let Err(source) = self.walk.invalidate(self.span(entry)) {
-                let done = Done {
-                    slot,
-                    counted: delta,
-                };
-                return undo(self.walk, entry, bits, done, Callback::Invalidate, source);
-            }
+            self.walk.invalidate(self.span(entry));
         }
-        if let Err(source) = self.walk.remove_rmap(&entry) {
-            let done = Done {
-                slot,
-                counted: delta,
-            };
-            return undo(self.walk, entry, bits, done, Callback::RemoveRmap, source);
-        }
-        self.taken = self.taken.saturating_add(1);
-        Ok(None)
+        self.walk.remove_rmap(&entry);
+        None
     }
 
     #[inline]
@@ -351,13 +227,28 @@ where
         };
         entry.address..entry.address.saturating_add(size)
     }
+}
 
-    #[cold]
-    fn failed(&self, callback: Callback, source: W::Error) -> UnmapError<W::Error> {
-        UnmapError::Callback {
-            callback,
-            address: self.address,
-            source,
-        }
+/// Puts a cleared entry back, and stops the walk for `why`.
+#[cold]
+fn put_back<W: PageTables + ?Sized>(
+    walk: &mut W,
+    entry: Entry,
+    bits: PteFlags,
+    why: Stop,
+) -> Option<Verdict> {
+    walk.install(&entry, NewEntry::Restored(bits));
+    Some(Verdict::Stopped(why))
+}
+
+fn failed_at<E>(address: u64) -> impl FnOnce(E) -> UnmapError<E> {
+    move |source| UnmapError::PageTables { address, source }
+}
+
+#[cold]
+fn inconsistent<E>(what: Inconsistency, entry: Entry) -> UnmapError<E> {
+    UnmapError::Inconsistent {
+        what,
+        address: entry.address,
     }
 }

@@ -1,0 +1,151 @@
+//! A batch of pages between their list and their fates: unmapped one by one, flushed together.
+
+use super::fate::{FirstHalf, Shared, State, Unmapped};
+use super::lists::{Lists, Lru};
+use super::stats::Stats;
+use super::{Fate, KeepReason, ScanControl};
+use crate::page::PageLike;
+use crate::pin::PinReading;
+use crate::policy::PinPolicy;
+use crate::unmap::FlushDebt;
+
+/// How many pages are isolated at a time (`SWAP_CLUSTER_MAX`, `include/linux/swap.h`, 5.8).
+pub const SWAP_CLUSTER_MAX: usize = 32;
+
+/// The pages of a batch that are unmapped and locked, and the flushes that are owed for them.
+pub(super) struct Batch<P> {
+    unmapped: [Option<(P, State, Unmapped)>; SWAP_CLUSTER_MAX],
+    len: usize,
+    pages: u64,
+    list: Lru,
+    debt: FlushDebt,
+    write_room: u32,
+}
+
+impl<P: PageLike> Batch<P> {
+    pub(super) fn new<B: Lists<Page = P>>(list: Lru, lists: &mut B) -> Self {
+        Self {
+            unmapped: [const { None }; SWAP_CLUSTER_MAX],
+            len: 0,
+            pages: 0,
+            list,
+            debt: FlushDebt::none(),
+            write_room: lists.write_room(),
+        }
+    }
+
+    /// Base pages that are unmapped: the most that finishing the batch frees.
+    pub(super) const fn pages(&self) -> u64 {
+        self.pages
+    }
+
+    /// Unmaps a page that was taken off the list, or puts it where its fate says; returns whether
+    /// it is on the list again because of its pins.
+    pub(super) fn add<B, L>(
+        &mut self,
+        page: P,
+        control: &ScanControl<L>,
+        lists: &mut B,
+        stats: &mut Stats,
+    ) -> bool
+    where
+        B: Lists<Page = P>,
+        L: PinPolicy,
+    {
+        if self.len >= SWAP_CLUSTER_MAX {
+            self.finish(control, lists, stats);
+        }
+        let mut state = State::new(&page);
+        loop {
+            let mut shared = Shared {
+                control,
+                debt: &mut self.debt,
+                stats,
+                write_room: self.write_room,
+            };
+            let half = state.on(&page, &mut shared, lists).first_half();
+            self.write_room = shared.write_room;
+            match half {
+                FirstHalf::Ended(fate) => {
+                    return settle::<_, L>(self.list, page, state, fate, lists, stats);
+                }
+                FirstHalf::Wait => {
+                    // No page may be locked meanwhile: its writer may need the lock.
+                    self.finish(control, lists, stats);
+                    lists.wait_for_writeback(&page);
+                }
+                FirstHalf::Unmapped(unmapped) => {
+                    self.pages = self.pages.saturating_add(u64::from(state.pages));
+                    if let Some(slot) = self.unmapped.get_mut(self.len) {
+                        *slot = Some((page, state, unmapped));
+                        self.len = self.len.saturating_add(1);
+                    }
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Flushes the TLB once, and brings each unmapped page to its fate.
+    pub(super) fn finish<B, L>(
+        &mut self,
+        control: &ScanControl<L>,
+        lists: &mut B,
+        stats: &mut Stats,
+    ) where
+        B: Lists<Page = P>,
+        L: PinPolicy,
+    {
+        self.debt.flush(|| lists.flush_tlb());
+        let submits = self.len > 0;
+        for slot in &mut self.unmapped {
+            let Some((page, mut state, unmapped)) = slot.take() else {
+                break;
+            };
+            let mut shared = Shared {
+                control,
+                debt: &mut self.debt,
+                stats,
+                write_room: self.write_room,
+            };
+            let fate = state.on(&page, &mut shared, lists).second_half(unmapped);
+            settle::<_, L>(self.list, page, state, fate, lists, stats);
+        }
+        if submits {
+            lists.submit();
+        }
+        self.len = 0;
+        self.pages = 0;
+    }
+}
+
+/// Puts a page where its fate says and counts it; returns whether it is on the list again because of
+/// its pins.
+fn settle<B, L>(
+    list: Lru,
+    page: B::Page,
+    state: State,
+    fate: Fate,
+    lists: &mut B,
+    stats: &mut Stats,
+) -> bool
+where
+    B: Lists,
+    L: PinPolicy,
+{
+    let mut fate = fate;
+    match fate {
+        Fate::Freed => lists.free(page),
+        Fate::Raced => {}
+        Fate::Parked(pins) => {
+            if let Err(page) = lists.park(page, pins) {
+                fate = Fate::Kept(KeepReason::Pinned(pins));
+                lists.put(list, page);
+            }
+        }
+        // By its flags: its kind may have changed.
+        Fate::Kept(_) | Fate::Activated(_) => lists.put(Lru::of(page.flags()), page),
+    }
+    state.count(fate, stats);
+    matches!(fate, Fate::Kept(KeepReason::Pinned(_)))
+}
