@@ -17,14 +17,14 @@ use common::rmap::Mapped;
 use common::scan::{Array, Fill, MANY, Summed};
 use core::hint::black_box;
 use core::time::Duration;
-use pinfold::Unmapped;
+use pinfold::Outcome;
 use std::time::Instant;
 
 /// Measures and prints one table.
 type Table = fn(Scale);
 
 /// `try_to_unmap` under some policy.
-type UnmapAll = fn(&Mapped) -> Unmapped;
+type UnmapAll = fn(&Mapped) -> (Outcome, usize);
 
 fn main() {
     let scale = Scale::from_args();
@@ -99,7 +99,7 @@ fn mapped(scale: Scale) {
             let repeat = |mapped: &Mapped| {
                 timed(|| {
                     for _ in 0..operations {
-                        unmap(black_box(mapped)).flush.ignore();
+                        black_box(unmap(black_box(mapped)));
                     }
                 })
             };

@@ -21,10 +21,10 @@ use core::hint::black_box;
 use core::time::Duration;
 use pinfold::pin::{PinCount, PinKind, PinWord, Pins};
 use pinfold::reclaim::{
-    ActivateReason, Fate, KeepReason, LruScan, OnPin, OnScan, ParkEagerly, ParkLazily,
-    ParkLongterm, ParkPolicy, Progress, Rotate, ScanControl, ScanFlags, Stats, shrink_page,
+    ActivateReason, Fate, KeepReason, LruScan, Parking, Progress, ScanControl, ScanFlags, Stats,
+    shrink_page,
 };
-use pinfold::{FlushDebt, IgnorePins, PageFlags, PinPolicy, SkipPinned};
+use pinfold::{IgnorePins, PageFlags, PinPolicy, SkipPinned};
 use std::time::Instant;
 
 /// Pages reclaimed in each scan.
@@ -58,15 +58,15 @@ fn pages(count: usize) -> Vec<Page> {
 }
 
 /// A list with pages pinned for long at its old end, and `TARGET` others.
-struct Parked<'a, L, K> {
+struct Parked<'a, L> {
     machine: Machine<'a>,
-    control: ScanControl<L, K>,
+    control: ScanControl<L>,
     pinned: usize,
     target: usize,
 }
 
-impl<'a, L: PinPolicy, K: ParkPolicy> Parked<'a, L, K> {
-    fn new(pages: &'a [Page], pinned: usize, control: ScanControl<L, K>) -> Self {
+impl<'a, L: PinPolicy> Parked<'a, L> {
+    fn new(pages: &'a [Page], pinned: usize, control: ScanControl<L>) -> Self {
         let mut machine = Machine::new(pages);
         for page in pages {
             // Of an earlier machine: neither blocked nor parked any more.
@@ -122,7 +122,7 @@ fn parked(scale: Scale) {
     for pinned in [0, most / 1000, most / 10, most] {
         // The pinned pages come first, the others behind them.
         let array = &array[most - pinned..];
-        let lazily = ScanControl::new(flags()).with_parking(ParkLazily);
+        let lazily = ScanControl::new(flags()).with_parking(Parking::Lazy);
         beside_none(
             scale.of(60, 1),
             array,
@@ -136,7 +136,7 @@ fn parked(scale: Scale) {
     for pinned in [most / 1000, most / 10, most] {
         let array = &array[most - pinned..];
         let rounds = scale.of(if pinned == most { 1 } else { 5 }, 1);
-        let rotate = ScanControl::new(flags()).with_parking(Rotate);
+        let rotate = ScanControl::new(flags()).with_parking(Parking::Rotate);
         beside_none(rounds, array, &none, pinned, rotate, "rotate", "");
         let skip = rotate.with_policy(SkipPinned);
         beside_none(rounds, array, &none, pinned, skip, "SkipPinned", "");
@@ -145,12 +145,12 @@ fn parked(scale: Scale) {
     }
 }
 
-fn beside_none<L: PinPolicy + Copy, K: ParkPolicy + Copy>(
+fn beside_none<L: PinPolicy + Copy>(
     rounds: usize,
     array: &[Page],
     none: &[Page],
     pinned: usize,
-    control: ScanControl<L, K>,
+    control: ScanControl<L>,
     name: &str,
     target: &str,
 ) {
@@ -204,19 +204,17 @@ fn restore(pages: &[Page]) {
 #[inline(never)]
 fn fates(machine: &mut Machine<'_>, control: &ScanControl) -> (Stats, u64) {
     let mut stats = Stats::default();
-    let mut flush = FlushDebt::none();
     let mut fates = 0;
     for index in 0..machine.pages.len() {
         let page = machine.page(index as u32);
-        fates += match shrink_page(&page, control, machine, &mut flush, &mut stats) {
-            Ok(Fate::Freed) => 1,
-            Ok(Fate::Kept(_)) => 2,
-            Ok(Fate::Activated(_)) => 4,
-            Ok(Fate::Parked(_)) => 8,
-            Ok(Fate::Raced) | Err(_) => 1 << 32,
+        fates += match shrink_page(&page, control, machine, &mut stats) {
+            Fate::Freed => 1,
+            Fate::Kept(_) => 2,
+            Fate::Activated(_) => 4,
+            Fate::Parked(_) => 8,
+            Fate::Raced => 1 << 32,
         };
     }
-    flush.ignore();
     (stats, fates)
 }
 
@@ -303,18 +301,18 @@ fn fate(scale: Scale) {
 
 /// One pin and one unpin of every page, short, while the pages are on a list; list operations.
 #[inline(never)]
-fn pin_all<K: ParkPolicy>(pages: &[Page], list: &mut List, parking: &K) -> u64 {
+fn pin_all(pages: &[Page], list: &mut List, parking: Parking) -> u64 {
     let mut operations = 0;
     for (index, page) in pages.iter().enumerate() {
         page.word.pin(PinKind::Short).unwrap();
-        if parking.on_pin(PinKind::Short) == OnPin::Park {
+        if parking.parks_on_pin(PinKind::Short) {
             list.unlink(pages, index as u32);
             operations += 1;
         }
     }
     for (index, page) in pages.iter().enumerate() {
         let _ = black_box(page.word.unpin(PinKind::Short).unwrap());
-        if parking.on_pin(PinKind::Short) == OnPin::Park {
+        if parking.parks_on_pin(PinKind::Short) {
             list.push(pages, index as u32);
             operations += 1;
         }
@@ -333,13 +331,13 @@ fn pins(scale: Scale) {
         total: 1,
         longterm: Some(0),
     });
-    assert_eq!(ParkLongterm.on_scan(one), OnScan::Rotate);
-    pins_of(scale, &pages, &Rotate, "rotate", 0);
-    pins_of(scale, &pages, &ParkLazily, "lazy", 0);
-    pins_of(scale, &pages, &ParkEagerly, "eager", 2);
+    assert!(!Parking::default().parks_on_scan(one));
+    pins_of(scale, &pages, Parking::Rotate, "rotate", 0);
+    pins_of(scale, &pages, Parking::Lazy, "lazy", 0);
+    pins_of(scale, &pages, Parking::Eager, "eager", 2);
 }
 
-fn pins_of<K: ParkPolicy>(scale: Scale, pages: &[Page], parking: &K, name: &str, per_pair: u64) {
+fn pins_of(scale: Scale, pages: &[Page], parking: Parking, name: &str, per_pair: u64) {
     let mut list = List::EMPTY;
     for index in 0..pages.len() {
         list.push(pages, index as u32);

@@ -155,7 +155,7 @@ pub use revoke::PinOwner;
 pub use rmap::{NextVma, Outcome, Rmap, try_to_unmap};
 pub use shrinker::Shrinker;
 pub use unmap::{
-    Cleared, CounterDelta, Entry, Attempt, FlushDebt, FlushMode, NewEntry,
-    PageTables, UnmapError, UnmapRequest, Verdict, try_to_unmap_one,
+    Attempt, Cleared, CounterDelta, Entry, FlushDebt, FlushMode, NewEntry, PageTables, UnmapError,
+    UnmapRequest, Verdict, try_to_unmap_one,
 };
 pub use vma::{PlainVma, Vma};

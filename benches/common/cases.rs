@@ -2,15 +2,14 @@
 
 use crate::common::embed::{Mm, PRESENT, Pte, Walk};
 use crate::common::hand::{HandError, HandFailure, HandWalked};
-use crate::common::measured::{Measured, Turn, copies};
+use crate::common::measured::{Measured, Ours, Turn, copies};
 use crate::common::pages::State;
 use core::cell::Cell;
-use core::convert::Infallible;
 use core::hint::black_box;
 use core::time::Duration;
-use pinfold::unmap::{Failure, UnmapError};
 use pinfold::{
-    PageFlags, PageLike, PlainVma, PteFlags, UnmapFlags, UnmapRequest, Verdict, VmFlags, Walked,
+    FlushDebt, PageFlags, PageLike, PlainVma, PteFlags, UnmapError, UnmapFlags, UnmapRequest,
+    Verdict, VmFlags,
 };
 use std::time::Instant;
 
@@ -174,7 +173,7 @@ impl<P: Measured> Population<P> {
         Walk::new(&self.pages[index], &self.mm, pte, self.address(index))
     }
 
-    /// One pass of the crate over all pages; how many entries were taken.
+    /// One pass of the crate over all pages; how many walks went through.
     pub(crate) fn pass_ours(&self) -> u32 {
         static TURN: Turn = Turn::new();
         copies!(Self::copy_of_ours)[TURN.next()](self)
@@ -189,33 +188,38 @@ impl<P: Measured> Population<P> {
     #[inline(never)]
     fn copy_of_ours<const COPY: usize>(&self) -> u32 {
         let request = black_box(&self.request);
-        let mut taken = 0;
+        let mut done = 0;
+        let mut debt = FlushDebt::none();
         for (index, page) in self.pages.iter().enumerate() {
             let mut walk = self.walk::<COPY>(index);
             let address = self.address(index);
-            match P::ours(page, &self.vma, address, request, &mut walk) {
-                Ok(walked) => {
-                    taken += walked.taken;
-                    walked.flush.ignore();
-                }
-                Err(failure) => failure.flush.ignore(),
-            }
+            let verdict = P::ours(page, &self.vma, address, request, &mut walk, &mut debt);
+            done += u32::from(matches!(verdict, Ok(Verdict::Done)));
         }
-        taken
+        debt.ignore();
+        done
     }
 
     #[inline(never)]
     fn copy_of_hand<const COPY: usize>(&self) -> u32 {
         let flags = black_box(self.request.flags());
-        let mut taken = 0;
+        let mut done = 0;
+        let mut debt = (0, false);
         for (index, page) in self.pages.iter().enumerate() {
             let mut walk = self.walk::<COPY>(index);
             let address = self.address(index);
-            if let Ok(walked) = P::hand(page, &self.vma, address, flags, &mut walk) {
-                taken += walked.taken;
-            }
+            let verdict = match P::hand(page, &self.vma, address, flags, &mut walk) {
+                Ok(walked) => {
+                    debt.0 += walked.deferred;
+                    debt.1 |= walked.deferred_dirty;
+                    Some(walked.verdict)
+                }
+                Err(_) => None,
+            };
+            done += u32::from(verdict == Some(Verdict::Done));
         }
-        taken
+        black_box(debt);
+        done
     }
 
     pub(crate) fn gate_ours(&self) -> usize {
@@ -250,12 +254,14 @@ impl<P: Measured> Population<P> {
         let mut tally = Tally::default();
         for index in 0..self.pages.len() {
             let address = self.address(index);
+            let mut debt = FlushDebt::none();
             let ours = P::ours(
                 &self.pages[index],
                 &self.vma,
                 address,
                 &self.request,
                 &mut self.walk::<0>(index),
+                &mut debt,
             );
             let hand = P::hand(
                 &theirs.pages[index],
@@ -266,7 +272,7 @@ impl<P: Measured> Population<P> {
             );
             tally.count(&ours);
             let (was, flags) = (&self.set()[index], self.request.flags());
-            assert_eq!(translated(ours), hand, "{was:?} under {flags:?}");
+            assert_eq!(translated(ours, &debt), hand, "{was:?} under {flags:?}");
             assert_eq!(self.pages[index].state(), theirs.pages[index].state());
             assert_eq!(self.ptes[index], theirs.ptes[index], "{was:?}");
         }
@@ -287,8 +293,8 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, ours: &Result<Walked, Failure<Infallible>>) {
-        *match ours.as_ref().map(|walked| walked.verdict) {
+    fn count(&mut self, ours: &Ours) {
+        *match *ours {
             Ok(Verdict::Done) => &mut self.done,
             Ok(verdict) if verdict.is_pin_skip() => &mut self.skipped,
             Ok(Verdict::Stopped(_)) => &mut self.stopped,
@@ -298,16 +304,16 @@ impl Tally {
     }
 }
 
-fn translated(ours: Result<Walked, Failure<Infallible>>) -> Result<HandWalked, HandFailure> {
+fn translated(ours: Ours, debt: &FlushDebt) -> Result<HandWalked, HandFailure> {
+    let (deferred, deferred_dirty) = (debt.entries(), debt.is_dirty());
     match ours {
-        Ok(walked) => Ok(HandWalked {
-            verdict: walked.verdict,
-            taken: walked.taken,
-            deferred: walked.flush.entries(),
-            deferred_dirty: walked.flush.is_dirty(),
+        Ok(verdict) => Ok(HandWalked {
+            verdict,
+            deferred,
+            deferred_dirty,
         }),
-        Err(failure) => Err(HandFailure {
-            error: match failure.error {
+        Err(error) => Err(HandFailure {
+            error: match error {
                 UnmapError::BadVma { start, end } => HandError::BadVma { start, end },
                 UnmapError::OutsideVma { address } => HandError::OutsideVma { address },
                 UnmapError::Misaligned { address } => HandError::Misaligned { address },
@@ -317,9 +323,8 @@ fn translated(ours: Result<Walked, Failure<Infallible>>) -> Result<HandWalked, H
                 }
                 other => unreachable!("{other:?}"),
             },
-            taken: failure.taken,
-            deferred: failure.flush.entries(),
-            deferred_dirty: failure.flush.is_dirty(),
+            deferred,
+            deferred_dirty,
         }),
     }
 }

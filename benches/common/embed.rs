@@ -7,8 +7,7 @@ use crate::common::pages::Page;
 use core::cell::Cell;
 use core::convert::Infallible;
 use pinfold::{
-    Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, NewEntry, PageFlags, PageTables,
-    PteFlags,
+    Attempt, Cleared, CounterDelta, Entry, FlushMode, NewEntry, PageFlags, PageTables, PteFlags,
 };
 
 /// A page-table entry: the crate's flags in bits 0 to 6, then these.
@@ -167,8 +166,8 @@ impl<P: Page, const COPY: usize> PageTables for Walk<'_, P, COPY> {
             .map(|(address, flags)| Entry { address, flags }))
     }
     #[inline]
-    fn test_and_clear_young(&mut self, _: &Entry) -> Result<bool, Infallible> {
-        Ok(self.take_young())
+    fn test_and_clear_young(&mut self, _: &Entry) -> bool {
+        self.take_young()
     }
     #[inline]
     fn clear(&mut self, _: &Entry, flush: FlushMode) -> Result<Cleared, Infallible> {
@@ -176,7 +175,7 @@ impl<P: Page, const COPY: usize> PageTables for Walk<'_, P, COPY> {
         Ok(Cleared { flags, deferred })
     }
     #[inline]
-    fn install(&mut self, _: &Entry, new: NewEntry) -> Result<(), Infallible> {
+    fn install(&mut self, _: &Entry, new: NewEntry) {
         match new {
             NewEntry::Restored(bits) => self.put(PRESENT, bits),
             NewEntry::Swap(bits) => self.put(SWAP, bits),
@@ -184,39 +183,30 @@ impl<P: Page, const COPY: usize> PageTables for Walk<'_, P, COPY> {
             NewEntry::PmdMigration(bits) => self.put(PMD_MIGRATION, bits),
             NewEntry::Poison => self.put(POISON, PteFlags::empty()),
         }
-        Ok(())
     }
     #[inline]
-    fn set_page_dirty(&mut self) -> Result<(), Infallible> {
+    fn set_page_dirty(&mut self) {
         self.page.mark(PageFlags::DIRTY);
-        Ok(())
     }
     #[inline]
-    fn remove_rmap(&mut self, _: &Entry) -> Result<(), Infallible> {
+    fn remove_rmap(&mut self, _: &Entry) {
         self.page.unmap();
-        Ok(())
     }
-}
-
-impl<P: Page, const COPY: usize> Bookkeeping for Walk<'_, P, COPY> {
     #[inline]
-    fn mlock_page(&mut self) -> Result<(), Infallible> {
+    fn mlock_page(&mut self) {
         apart::<COPY>();
         self.page.mark(PageFlags::MLOCKED);
-        Ok(())
     }
     #[inline]
-    fn set_swap_backed(&mut self) -> Result<(), Infallible> {
+    fn set_swap_backed(&mut self) {
         self.page.mark(PageFlags::SWAP_BACKED);
-        Ok(())
     }
     #[inline]
-    fn update_hiwater(&mut self) -> Result<(), Infallible> {
+    fn update_hiwater(&mut self) {
         self.raise_hiwater();
-        Ok(())
     }
     #[inline]
-    fn count(&mut self, delta: CounterDelta) -> Result<(), Infallible> {
+    fn count(&mut self, delta: CounterDelta) {
         for (counter, by) in [
             (&self.mm.anon, delta.anon),
             (&self.mm.file, delta.file),
@@ -228,19 +218,17 @@ impl<P: Page, const COPY: usize> Bookkeeping for Walk<'_, P, COPY> {
                 bump(counter, by.into());
             }
         }
-        Ok(())
     }
     #[inline]
-    fn swap_duplicate(&mut self, _: &Entry) -> Result<Hook, Infallible> {
-        Ok(if self.take_slot() {
-            Hook::Done
+    fn swap_duplicate(&mut self, _: &Entry) -> Attempt {
+        if self.take_slot() {
+            Attempt::Done
         } else {
-            Hook::Refused
-        })
+            Attempt::Refused
+        }
     }
     #[inline]
-    fn swap_free(&mut self, _: &Entry) -> Result<(), Infallible> {
+    fn swap_free(&mut self, _: &Entry) {
         self.mm.slots.set(self.mm.slots.get() - 1);
-        Ok(())
     }
 }

@@ -2,8 +2,7 @@
 //! the default policy. Concrete types, no traits, no generics; a macro only repeats the text for
 //! the three representations, each of which has its own way of looking at a page.
 //!
-//! It makes the checks that the crate makes and returns what the crate returns; what it leaves out
-//! is the undoing of callbacks that fail, since the lean embedder's cannot.
+//! It makes the checks that the crate makes and returns what the crate returns.
 
 use crate::common::embed::{self, Walk, bump};
 use crate::common::measured::apart;
@@ -17,7 +16,6 @@ use pinfold::{FlushMode, PageFlags, PinVerdict, PlainVma, PteFlags, UnmapFlags, 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HandWalked {
     pub(crate) verdict: Verdict,
-    pub(crate) taken: u32,
     pub(crate) deferred: u32,
     pub(crate) deferred_dirty: bool,
 }
@@ -25,7 +23,6 @@ pub(crate) struct HandWalked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HandFailure {
     pub(crate) error: HandError,
-    pub(crate) taken: u32,
     pub(crate) deferred: u32,
     pub(crate) deferred_dirty: bool,
 }
@@ -186,12 +183,11 @@ macro_rules! by_hand {
             flags: UnmapFlags,
             walk: &mut Walk<'_, $page, COPY>,
         ) -> Result<HandWalked, HandFailure> {
-            let (mut taken, mut deferred, mut deferred_dirty) = (0, 0, false);
+            let (mut deferred, mut deferred_dirty) = (0, false);
             macro_rules! end {
                 ($verdict:expr) => {
                     return Ok(HandWalked {
                         verdict: $verdict,
-                        taken,
                         deferred,
                         deferred_dirty,
                     })
@@ -201,7 +197,6 @@ macro_rules! by_hand {
                 ($error:expr) => {
                     return Err(HandFailure {
                         error: $error,
-                        taken,
                         deferred,
                         deferred_dirty,
                     })
@@ -361,7 +356,6 @@ macro_rules! by_hand {
                     bump(&walk.mm.swap_ents, 1);
                 }
                 page.remove_mapping();
-                taken += 1;
             }
             end!(Verdict::Done)
         }

@@ -3,9 +3,9 @@
 use core::cell::Cell;
 use core::convert::Infallible;
 use pinfold::pin::{PinCount, PinKind, PinWord, Pins};
-use pinfold::reclaim::{Lists, Lru, PageOps, Referenced, Release, Removal};
+use pinfold::reclaim::{Lists, Lru, PageOps, Referenced, Removal};
 use pinfold::{
-    Failure, FlushDebt, Hook, Outcome, PageFlags, PageLike, PinPolicy, UnmapRequest, Unmapped,
+    Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, UnmapError, UnmapRequest,
 };
 
 const NONE: u32 = u32::MAX;
@@ -163,42 +163,36 @@ impl<'a> PageOps for Machine<'a> {
     type Error = Infallible;
 
     #[inline]
-    fn update(
-        &mut self,
-        page: &Ref<'a>,
-        set: PageFlags,
-        clear: PageFlags,
-    ) -> Result<(), Infallible> {
+    fn update(&mut self, page: &Ref<'a>, set: PageFlags, clear: PageFlags) {
         page.page.flags.set((page.page.flags.get() | set) - clear);
-        Ok(())
     }
     #[inline]
-    fn referenced(&mut self, page: &Ref<'a>) -> Result<Referenced, Infallible> {
-        Ok(Referenced {
+    fn referenced(&mut self, page: &Ref<'a>) -> Referenced {
+        Referenced {
             entries: page.page.young.get(),
             ..Referenced::default()
-        })
+        }
     }
     #[inline]
     fn unmap<L: PinPolicy>(
         &mut self,
         page: &Ref<'a>,
         _: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<Infallible>> {
+        _: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<Infallible>> {
         page.page.maps.set(0);
-        Ok(Unmapped {
-            outcome: Outcome::Unmapped,
-            vmas: 1,
-            taken: 1,
-            flush: FlushDebt::none(),
-        })
+        Ok(Outcome::Unmapped)
     }
     #[inline]
-    fn remove(&mut self, page: &Ref<'a>, _: Removal) -> Result<Hook, Infallible> {
-        Ok(match page.page.word.block() {
-            Ok(()) => Hook::Done,
-            Err(_) => Hook::Refused,
-        })
+    fn remove(&mut self, page: &Ref<'a>, _: Removal) -> Attempt {
+        match page.page.word.block() {
+            Ok(()) => Attempt::Done,
+            Err(_) => Attempt::Refused,
+        }
+    }
+    fn flush_tlb(&mut self) {}
+    fn put_last(&mut self, _: &Ref<'a>) -> bool {
+        true
     }
 }
 
@@ -223,7 +217,7 @@ impl<'a> Lists for Machine<'a> {
         }
     }
     #[inline]
-    fn free(&mut self, _: Ref<'a>, _: Release) {
+    fn free(&mut self, _: Ref<'a>) {
         self.freed += 1;
     }
     #[inline]

@@ -7,9 +7,11 @@ use crate::common::pages::{KernelPage, Packed, Page, PlainCells};
 use core::convert::Infallible;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicUsize, Ordering};
-use pinfold::{Failure, PlainVma, UnmapFlags, UnmapRequest, Walked, try_to_unmap_one};
+use pinfold::{
+    FlushDebt, PlainVma, UnmapError, UnmapFlags, UnmapRequest, Verdict, try_to_unmap_one,
+};
 
-type Ours = Result<Walked, Failure<Infallible>>;
+pub(crate) type Ours = Result<Verdict, UnmapError<Infallible>>;
 type Hand = Result<HandWalked, HandFailure>;
 
 /// A representation with both of its walks and both of its gates.
@@ -20,6 +22,7 @@ pub(crate) trait Measured: Page {
         address: u64,
         request: &UnmapRequest,
         walk: &mut Walk<'_, Self, COPY>,
+        debt: &mut FlushDebt,
     ) -> Ours;
     fn hand<const COPY: usize>(
         page: &Self,
@@ -90,8 +93,9 @@ macro_rules! measured {
             address: u64,
             request: &UnmapRequest,
             walk: &mut Walk<'_, $page, COPY>,
+            debt: &mut FlushDebt,
         ) -> Ours {
-            try_to_unmap_one(page, vma, address, request, walk)
+            try_to_unmap_one(page, vma, address, request, walk, debt)
         }
 
         impl Measured for $page {
@@ -102,8 +106,9 @@ macro_rules! measured {
                 address: u64,
                 request: &UnmapRequest,
                 walk: &mut Walk<'_, Self, COPY>,
+                debt: &mut FlushDebt,
             ) -> Ours {
-                $walk(page, vma, address, request, walk)
+                $walk(page, vma, address, request, walk, debt)
             }
             #[inline]
             fn hand<const COPY: usize>(

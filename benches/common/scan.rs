@@ -6,7 +6,7 @@ use crate::common::measured::Measured;
 use crate::common::pages::{KernelPage, Packed, State};
 use core::cell::Cell;
 use core::hint::black_box;
-use pinfold::{PageFlags, PlainVma, UnmapRequest, Verdict, VmFlags};
+use pinfold::{FlushDebt, PageFlags, PlainVma, UnmapRequest, Verdict, VmFlags};
 
 /// 16 million.
 pub(crate) const MANY: usize = 16 << 20;
@@ -169,14 +169,13 @@ impl<P: Summed> Array<P> {
         let (vma, mm, pte) = self.surroundings();
         let request = black_box(&self.request);
         let mut skipped = 0;
+        let mut debt = FlushDebt::none();
         for (address, page) in (BASE..).step_by(4096).zip(&self.pages) {
             let mut walk = Walk::<_>::new(page, &mm, core::slice::from_ref(&pte), address);
-            let walked = P::ours(page, &vma, address, request, &mut walk);
-            skipped += usize::from(matches!(
-                walked.map(|walked| walked.verdict),
-                Ok(Verdict::SkipPage(_))
-            ));
+            let verdict = P::ours(page, &vma, address, request, &mut walk, &mut debt);
+            skipped += usize::from(matches!(verdict, Ok(Verdict::SkipPage(_))));
         }
+        debt.ignore();
         skipped
     }
 

@@ -14,6 +14,7 @@ mod scan;
 mod stats;
 mod steps;
 
+pub use batch::SWAP_CLUSTER_MAX;
 pub use decide::{Referenced, References, ScanFlags};
 pub use fate::shrink_page;
 pub use futility::{Futile, Futility};
@@ -21,7 +22,6 @@ pub use lists::{Lists, Lru, Unparked, Watermark, reclaimable_pages, unpark};
 pub use ops::{PageOps, PageOut, Removal};
 pub use page_lists::{Link, ListError, PageLists, Place};
 pub use park::Parking;
-pub use batch::SWAP_CLUSTER_MAX;
 pub use scan::{LruScan, Progress};
 pub use stats::Stats;
 

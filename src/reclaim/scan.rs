@@ -132,12 +132,7 @@ impl LruScan {
 
     /// Scans at most `budget` pages more (one at least; a huge page counts as one). A pass that is
     /// over does nothing more.
-    pub fn step<B, L>(
-        &mut self,
-        lists: &mut B,
-        control: &ScanControl<L>,
-        budget: u32,
-    ) -> Progress
+    pub fn step<B, L>(&mut self, lists: &mut B, control: &ScanControl<L>, budget: u32) -> Progress
     where
         B: Lists,
         L: PinPolicy,

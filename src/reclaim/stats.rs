@@ -197,7 +197,10 @@ impl Stats {
     /// scans but the last.
     #[inline]
     pub(super) fn scan(&mut self, pages: u32, rescanned: u64) {
-        add(&mut self.scanned, rescanned.saturating_add(u64::from(pages)));
+        add(
+            &mut self.scanned,
+            rescanned.saturating_add(u64::from(pages)),
+        );
         add(&mut self.rescanned, rescanned);
     }
 

@@ -143,7 +143,9 @@ pub enum UnmapError<E> {
 impl<E: fmt::Display> fmt::Display for UnmapError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadVma { start, end } => write!(f, "VMA {start:#x}..{end:#x} ends before it begins"),
+            Self::BadVma { start, end } => {
+                write!(f, "VMA {start:#x}..{end:#x} ends before it begins")
+            }
             Self::OutsideVma { address } => write!(f, "{address:#x} is outside the VMA"),
             Self::Misaligned { address } => write!(f, "{address:#x} is not page-aligned"),
             Self::NoReference => f.write_str("the page's reference count is zero"),
