@@ -71,7 +71,7 @@ where
     L: PinPolicy,
     W: PageTables + ?Sized,
 {
-    #[inline]
+    #[inline(always)]
     fn run(mut self, split: Split) -> Result<Verdict, UnmapError<W::Error>> {
         let split = match split {
             Split::No => Ok(()),
@@ -90,7 +90,7 @@ where
         verdict
     }
 
-    #[inline]
+    #[inline(always)]
     fn entries(&mut self) -> Result<Verdict, UnmapError<W::Error>> {
         loop {
             let next = self.walk.next_entry().map_err(failed_at(self.address))?;
@@ -103,7 +103,7 @@ where
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn entry(&mut self, entry: Entry) -> Step<W::Error> {
         if !self.range.contains(&entry.address) {
             return Err(inconsistent(Inconsistency::EntryOutsideRange, entry));
@@ -123,7 +123,7 @@ where
     }
 
     /// Up to the clearing of the entry, which is in place until then.
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, entry: Entry, take: Take) -> Step<W::Error> {
         if take.unshare && self.walk.unshare_pmd(&entry, &self.range) {
             self.walk.invalidate(self.range.clone());
@@ -149,7 +149,7 @@ where
     }
 
     /// From the clearing of the entry on: it is replaced, or put back.
-    #[inline]
+    #[inline(always)]
     fn cleared(&mut self, entry: Entry, kind: TakeKind, bits: PteFlags) -> Option<Verdict> {
         // Before the page is written to below: the load would wait for the store.
         if L::SECOND_LOOK {
@@ -207,7 +207,7 @@ where
         None
     }
 
-    #[inline]
+    #[inline(always)]
     fn replacement(&self, kind: TakeKind, bits: PteFlags) -> Replacement {
         let mut page = self.state;
         page.set(
@@ -218,7 +218,7 @@ where
     }
 
     /// The addresses in bytes that an entry of the page maps.
-    #[inline]
+    #[inline(always)]
     fn span(&self, entry: Entry) -> Range<u64> {
         let size = if self.state.contains(PageFlags::HUGETLB) {
             self.page.size()
