@@ -24,3 +24,9 @@ mod script;
 mod setup;
 #[path = "reclaim/stats.rs"]
 mod stats;
+#[path = "reclaim/unpinned.rs"]
+mod unpinned;
+#[path = "reclaim/world.rs"]
+mod world;
+#[path = "reclaim/worlds.rs"]
+mod worlds;

@@ -2,8 +2,9 @@
 
 use crate::model::sequence::EVERYTHING;
 use crate::script::{Answers, Page, Script};
+use pinfold::pin::Pins;
 use pinfold::reclaim::{
-    ActivateReason, Fate, KeepReason, PageOp, PageOut, ScanControl, ScanFlags, ShrinkError, Stats,
+    ActivateReason, Fate, KeepReason, LruScan, PageOp, PageOut, ScanControl, ScanFlags, ShrinkError, Stats,
     shrink_page,
 };
 use pinfold::{FlushDebt, Hook, PageFlags, UnmapFlags};
@@ -235,4 +236,59 @@ fn a_page_that_is_not_written_stays() {
         let freed = usize::from(written == PageOut::Activate);
         assert_eq!(script.called(PageOp::FreeSwap), freed);
     }
+}
+
+/// A page that was split and then cannot be parked is one page, and kept.
+#[test]
+fn a_split_page_that_cannot_be_parked() {
+    let answers = Answers {
+        parks: false,
+        pins_written: true,
+        ..Answers::default()
+    };
+    let pages = [Page::anon().huge(SIZE)];
+    let mut script = Script::with(answers);
+    script.list(&pages);
+    let mut scan = LruScan::new(1);
+    let control = ScanControl::new(EVERYTHING);
+    while scan.stats().scanned == 0 {
+        let _ = scan.step(&mut script, &control, 1);
+    }
+    let stats = scan.stats();
+    assert!(stats.is_conserved(), "{stats:?}");
+    assert_eq!((stats.scanned, stats.parked, stats.kept), (1, 0, 1));
+    assert_eq!(stats.kept_for(KeepReason::Pinned(Pins::None)), 1);
+}
+
+/// A page that waited for its writeback and was split then counts with what it was each time.
+#[test]
+fn a_page_that_is_split_after_it_was_waited_for() {
+    let marked = PageFlags::PAGE_CACHE | PageFlags::WRITEBACK | PageFlags::RECLAIM;
+    let page = Page::new(marked).huge(SIZE);
+    let answers = Answers {
+        writeback_ends: true,
+        ..Answers::default()
+    };
+    let (fate, stats, _) = shrink(&page, answers, EVERYTHING);
+    assert_eq!(fate, Ok(Fate::Freed));
+    let whole = u64::from(SIZE);
+    assert_eq!(
+        (stats.scanned, stats.rescanned, stats.freed),
+        (whole + 1, whole, 1)
+    );
+}
+
+/// Statistics that are full stay conserved: nothing is taken off a counter again.
+#[test]
+fn a_split_takes_nothing_off_a_full_counter() {
+    let mut stats = Stats::default();
+    let (mut script, mut flush) = (Script::default(), FlushDebt::none());
+    stats.scanned = u64::MAX;
+    stats.freed = u64::MAX;
+    let page = Page::anon().huge(SIZE);
+    let control = ScanControl::new(EVERYTHING);
+    let fate = shrink_page(&&page, &control, &mut script, &mut flush, &mut stats);
+    assert!(flush.is_none());
+    assert_eq!(fate.ok(), Some(Fate::Freed));
+    assert_eq!((stats.scanned, stats.freed), (u64::MAX, u64::MAX));
 }

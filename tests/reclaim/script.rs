@@ -92,6 +92,8 @@ pub(crate) struct Answers {
     pub(crate) can_split: bool,
     pub(crate) pmd_mapped: bool,
     pub(crate) written: PageOut,
+    /// Waiting for writeback ends it; else it never ends.
+    pub(crate) writeback_ends: bool,
     /// While a page is written, somebody pins it.
     pub(crate) pins_written: bool,
     pub(crate) buffers: Hook,
@@ -121,6 +123,7 @@ impl Default for Answers {
             can_split: true,
             pmd_mapped: false,
             written: PageOut::Success,
+            writeback_ends: false,
             pins_written: false,
             buffers: Hook::Done,
             last: true,
@@ -235,9 +238,13 @@ impl<'p> PageOps for Script<'p> {
         Ok(())
     }
 
-    fn wait_for_writeback(&mut self, _: &&'p Page) -> Result<(), PageOp> {
-        // It never ends.
-        self.call(PageOp::WaitForWriteback)
+    fn wait_for_writeback(&mut self, page: &&'p Page) -> Result<(), PageOp> {
+        self.call(PageOp::WaitForWriteback)?;
+        if self.answers.writeback_ends {
+            page.flags
+                .set(page.flags.get().difference(PageFlags::WRITEBACK));
+        }
+        Ok(())
     }
 
     fn add_to_swap(&mut self, page: &&'p Page) -> Result<Hook, PageOp> {
