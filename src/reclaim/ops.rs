@@ -126,7 +126,8 @@ pub trait PageOps {
         false
     }
 
-    /// Splits the huge page; its tail pages go to where the scan will find them.
+    /// Splits the huge page. Its tail pages go to the old end of its list, so that the scan takes
+    /// them next.
     fn split(&mut self, page: &Self::Page) -> Result<Hook, Self::Error> {
         Ok(Hook::Refused)
     }

@@ -103,7 +103,6 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
                 return Ok(None);
             }
         }
-        self.settle_split();
         Ok(Some(Fate::Activated(ActivateReason::NoSwap)))
     }
 
@@ -119,17 +118,11 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
 
     #[inline]
     pub(super) fn split(&mut self) -> Step<Hook> {
-        ask!(self, Split, self.ops.split(self.page))
-    }
-
-    /// A page that was split counts as one page from then on; its tails come by themselves.
-    #[inline]
-    pub(super) fn settle_split(&mut self) {
-        if self.pages > 1 && self.scanned {
-            let pages = self.page.base_pages().clamp(1, self.pages);
-            self.stats.unscan(self.pages.saturating_sub(pages));
-            self.pages = pages;
+        let split = ask!(self, Split, self.ops.split(self.page))?;
+        if split == Hook::Done {
+            self.pages = self.page.base_pages().min(self.pages).max(1);
         }
+        Ok(split)
     }
 
     #[inline]

@@ -4,8 +4,8 @@ use crate::model::sequence::EVERYTHING;
 use crate::script::{Answers, Page, Script};
 use pinfold::pin::Pins;
 use pinfold::reclaim::{
-    ActivateReason, Fate, KeepReason, LruScan, PageOp, PageOut, ScanControl, ScanFlags, ShrinkError, Stats,
-    shrink_page,
+    ActivateReason, Fate, KeepReason, LruScan, PageOp, PageOut, ScanControl, ScanFlags,
+    ShrinkError, Stats, shrink_page,
 };
 use pinfold::{FlushDebt, Hook, PageFlags, UnmapFlags};
 

@@ -2,9 +2,7 @@
 
 use crate::model::sequence::EVERYTHING;
 use crate::world::{Page, What, When, World};
-use pinfold::reclaim::{
-    Futility, LruScan, ParkLazily, ParkPolicy, Progress, Rotate, ScanControl,
-};
+use pinfold::reclaim::{Futility, LruScan, ParkLazily, ParkPolicy, Progress, Rotate, ScanControl};
 use pinfold::{PageFlags, PinPolicy, SkipPinned};
 
 /// A pass over clean file pages with one pin each, all of which go at `when`: what it took, or
@@ -17,7 +15,12 @@ fn pass<L: PinPolicy, K: ParkPolicy>(
 ) -> Option<u64> {
     let page = |index| {
         let page = Page::new(index, PageFlags::PAGE_CACHE);
-        if longterm { &page.longterm } else { &page.short }.set(1);
+        if longterm {
+            &page.longterm
+        } else {
+            &page.short
+        }
+        .set(1);
         page
     };
     let pages: Vec<Page> = (0..count).map(page).collect();

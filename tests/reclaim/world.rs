@@ -239,7 +239,11 @@ impl<'p> World<'p> {
 
     /// Every page is in one place, and unlocked.
     pub(crate) fn check(&self) {
-        let listed = self.lists.iter().flatten().map(|page| (page, Place::Listed));
+        let listed = self
+            .lists
+            .iter()
+            .flatten()
+            .map(|page| (page, Place::Listed));
         let parked = self.parked.iter().map(|page| (page, Place::Parked));
         let mut seen = vec![false; self.pages.len()];
         for (page, place) in listed.chain(parked) {
@@ -364,14 +368,19 @@ impl<'p> PageOps for World<'p> {
             tail.flags.set(page.flags());
             tail.mapped.set(page.mapped.get());
             tail.held.set(page.held.get());
-            self.push(tail);
+            tail.late.set(page.late.get());
+            tail.place.set(Place::Listed);
+            self.lists[Lru::of(tail.flags()) as usize].push_front(tail);
         }
         Ok(Hook::Done)
     }
 
     fn write_out(&mut self, page: &&'p Page) -> Result<PageOut, Infallible> {
         self.call();
-        assert!(page.pins() == 0 || self.ignores_pins, "written while pinned");
+        assert!(
+            page.pins() == 0 || self.ignores_pins,
+            "written while pinned"
+        );
         page.set(PageFlags::DIRTY, false);
         assert!(page.locked.replace(false), "written unlocked");
         Ok(PageOut::Success)

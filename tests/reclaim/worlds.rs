@@ -9,9 +9,7 @@ use pinfold::reclaim::{
     Futility, Lists, Lru, LruScan, ParkEagerly, ParkLazily, ParkLongterm, ParkPolicy, Progress,
     Rotate, ScanControl, ScanFlags, Watermark, unpark,
 };
-use pinfold::{
-    IgnorePins, PageFlags, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned,
-};
+use pinfold::{IgnorePins, PageFlags, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned};
 use proptest::prelude::*;
 
 /// Base pages of a huge page.
@@ -229,7 +227,9 @@ fn afterwards<L: PinPolicy, K: ParkPolicy>(world: &mut World<'_>, control: &Scan
         }
         world.flusher();
     }
-    let scanned = Lru::ALL.into_iter().filter(|list| list.is_file() || world.swap);
+    let scanned = Lru::ALL
+        .into_iter()
+        .filter(|list| list.is_file() || world.swap);
     let left: u64 = scanned.map(|list| world.pages(list)).sum();
     assert_eq!(left, 0, "{:?}", world.lists);
 }
@@ -251,7 +251,10 @@ fn with_policy(plan: &Plan) {
         1 => with_parking(plan, control.with_policy(SkipPinned)),
         2 => with_parking(plan, late.with_policy(SkipPinned)),
         3 => with_parking(plan, control.with_policy(SkipLongterm::<Refined>::new())),
-        _ => with_parking(plan, control.with_policy(SkipOpportunistic::<Refined>::new())),
+        _ => with_parking(
+            plan,
+            control.with_policy(SkipOpportunistic::<Refined>::new()),
+        ),
     }
 }
 
