@@ -1,13 +1,14 @@
 //! The loop over the lists: from the gentlest priority to the hardest, in batches, until the target
 //! is met; and the budgeted step.
 
-use super::ScanControl;
 use super::lap::{Lap, Turn};
 use super::lists::{Lists, Lru};
 use super::park::ParkPolicy;
 use super::plan::plan;
 use super::stats::Stats;
+use super::{KeepReason, ScanControl};
 use crate::debug::debug_fields;
+use crate::pin::Pins;
 use crate::policy::{Context, PinPolicy};
 use crate::unmap::FlushDebt;
 
@@ -25,7 +26,7 @@ pub const SWAP_CLUSTER_MAX: usize = 32;
 ///
 /// Pins may go at any moment of a pass, and what they held is reclaimable again. No count of pinned
 /// pages shortens a scan: at the hardest priority every page on the lists is scanned. If pinned
-/// pages stayed on the lists there, or parked pages came back, the lists are scanned once more
+/// pages were met there and put back, or parked pages came back, the lists are scanned once more
 /// after others were asked for the last time. So a pass that is [`Exhausted`](Progress::Exhausted)
 /// has taken what was held by pins that went until then; what later ones held is for the next pass.
 ///
@@ -41,8 +42,8 @@ pub struct LruScan {
     plan: Option<[u64; 4]>,
     pub(super) turn: Turn,
     pub(super) laps: [Lap; 4],
-    /// Pages parked when the priority began: in all, and by this pass.
-    parked: (u64, u64),
+    /// The pinned pages when the priority began.
+    began: Pinned,
     /// Whether the hardest priority is scanned for the second time.
     again: bool,
     exhausted: bool,
@@ -58,7 +59,7 @@ debug_fields!(LruScan {
     plan,
     turn,
     laps,
-    parked,
+    began,
     again,
     exhausted,
     stats,
@@ -79,6 +80,17 @@ pub enum Progress {
     Exhausted,
 }
 
+/// What became of pinned pages so far, in base pages.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pinned {
+    /// Met by this pass, and put back on their lists.
+    stayed: u64,
+    /// Met by this pass, and parked.
+    taken_off: u64,
+    /// Parked now, by whomever.
+    parked: u64,
+}
+
 impl LruScan {
     /// A pass for `target` base pages.
     #[must_use]
@@ -90,7 +102,7 @@ impl LruScan {
             plan: None,
             turn: Turn::NONE,
             laps: [Lap::default(); 4],
-            parked: (0, 0),
+            began: Pinned::default(),
             again: false,
             exhausted: false,
             stats: Stats::default(),
@@ -245,7 +257,7 @@ impl LruScan {
         }
         self.plan = Some(plan);
         self.turn = Turn::NONE;
-        self.parked = (lists.pages_parked(), self.parked_here());
+        self.began = self.pinned(lists);
     }
 
     /// Asks others, and goes on to the next priority, if there is one.
@@ -264,18 +276,21 @@ impl LruScan {
         }
     }
 
-    /// Whether a page that was met pinned at this priority may be reclaimable now: it is on a list,
-    /// or it was parked and is so no more.
+    /// Whether a page that was met pinned at this priority may be reclaimable now: it stayed on a
+    /// list, or it was parked and is so no more.
     fn pins_may_have_gone<B: Lists>(&self, lists: &B) -> bool {
-        let (parked, by_this_pass) = self.parked;
-        let since = self.parked_here().saturating_sub(by_this_pass);
-        Lru::ALL.into_iter().any(|list| self.pinned_on(list) > 0)
-            || lists.pages_parked() < parked.saturating_add(since)
+        let (began, now) = (self.began, self.pinned(lists));
+        let taken_off = now.taken_off.saturating_sub(began.taken_off);
+        now.stayed > began.stayed || now.parked < began.parked.saturating_add(taken_off)
     }
 
-    /// How many base pages this pass has parked.
-    const fn parked_here(&self) -> u64 {
-        self.stats.parked.saturating_add(self.stats.active_parked)
+    fn pinned<B: Lists>(&self, lists: &B) -> Pinned {
+        let stayed = self.stats.kept_for(KeepReason::Pinned(Pins::None));
+        Pinned {
+            stayed: stayed.saturating_add(self.stats.active_pinned),
+            taken_off: self.stats.parked.saturating_add(self.stats.active_parked),
+            parked: lists.pages_parked(),
+        }
     }
 
     pub(super) fn left(&self, list: Lru) -> u64 {

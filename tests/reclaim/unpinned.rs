@@ -81,3 +81,13 @@ fn pins_that_go_at_any_call() {
         }
     }
 }
+
+/// The only pin goes at any call, also while its page is being parked, which hands it back.
+#[test]
+fn the_only_pin_goes_at_any_call() {
+    let control = ScanControl::new(EVERYTHING).with_parking(ParkLazily);
+    let taken = (0..100).filter_map(|at| pass(1, true, When::Call(at), &control));
+    let taken: Vec<u64> = taken.collect();
+    assert_eq!(taken, vec![1; taken.len()]);
+    assert!((13..50).contains(&taken.len()), "{taken:?}");
+}
