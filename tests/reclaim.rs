@@ -14,6 +14,8 @@ mod budget;
 mod faults;
 #[path = "reclaim/huge.rs"]
 mod huge;
+#[path = "reclaim/laps.rs"]
+mod laps;
 #[path = "reclaim/lists.rs"]
 mod lists;
 #[path = "reclaim/pinned.rs"]
@@ -28,5 +30,7 @@ mod stats;
 mod unpinned;
 #[path = "reclaim/world.rs"]
 mod world;
+#[path = "reclaim/world_ops.rs"]
+mod world_ops;
 #[path = "reclaim/worlds.rs"]
 mod worlds;

@@ -7,6 +7,7 @@ use super::park::ParkPolicy;
 use super::{ActivateReason, Fate, KeepReason, PageOp, ShrinkError};
 use crate::flags::{PageFlags, UnmapFlags};
 use crate::page::PageLike;
+use crate::pin::RefsLeft;
 use crate::policy::{Operation, PinPolicy};
 use crate::rmap::{Outcome, Reason};
 use crate::unmap::{FlushDebt, Hook, Stop, UnmapRequest, Verdict};
@@ -202,8 +203,12 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
             }
             if !decide::has_mapping(self.page.flags()) && self.page.ref_count() == 1 {
                 self.unlock()?;
-                let last = ask!(self, PutLast, self.ops.put_last(self.page))?;
-                return Ok(if last { Fate::Freed } else { Fate::Raced });
+                let left = ask!(self, PutLast, self.ops.put_last(self.page))?;
+                return Ok(match left {
+                    Some(RefsLeft::Last) => Fate::Freed,
+                    Some(RefsLeft::Some) => Fate::Raced,
+                    None => Fate::Kept(KeepReason::NoMapping),
+                });
             }
         }
         let how = match decide::leave(self.page.flags()) {

@@ -2,7 +2,7 @@
 
 use crate::model::sequence::EVERYTHING;
 use crate::script::{Answers, Page, Script};
-use pinfold::pin::Pins;
+use pinfold::pin::{Pins, RefsLeft};
 use pinfold::reclaim::{
     ActivateReason, Fate, KeepReason, LruScan, PageOp, PageOut, ScanControl, ScanFlags,
     ShrinkError, Stats, shrink_page,
@@ -175,14 +175,15 @@ fn a_page_that_only_its_buffers_held() {
         page.refs.set(1);
         page
     };
-    for (last, fate) in [(true, Fate::Freed), (false, Fate::Raced)] {
+    for (left, fate) in [(RefsLeft::Last, Fate::Freed), (RefsLeft::Some, Fate::Raced)] {
         let answers = Answers {
-            last,
+            left: Some(left),
             ..Answers::default()
         };
         let page = orphan();
         let (found, stats, script) = shrink(&page, answers, EVERYTHING);
         assert_eq!(found, Ok(fate));
+        let last = left == RefsLeft::Last;
         assert_eq!(
             (stats.freed, stats.raced),
             (u64::from(last), u64::from(!last))
@@ -191,6 +192,15 @@ fn a_page_that_only_its_buffers_held() {
         let end = [PageOp::ReleaseBuffers, PageOp::Unlock, PageOp::PutLast];
         assert_eq!(script.calls[script.calls.len() - 3..], end);
     }
+    // An embedder that cannot drop it keeps it.
+    let answers = Answers {
+        left: None,
+        ..Answers::default()
+    };
+    let page = orphan();
+    let (fate, stats, _) = shrink(&page, answers, EVERYTHING);
+    assert_eq!(fate, Ok(Fate::Kept(KeepReason::NoMapping)));
+    assert_eq!((stats.reclaimed(), page.locked.get()), (0, false));
     let stay = Answers {
         buffers: Hook::Refused,
         ..Answers::default()

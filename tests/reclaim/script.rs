@@ -2,7 +2,7 @@
 //! every call.
 
 use core::cell::Cell;
-use pinfold::pin::{PinCount, Pins};
+use pinfold::pin::{PinCount, Pins, RefsLeft};
 use pinfold::reclaim::{
     Lists, Lru, PageOp, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
 };
@@ -62,6 +62,12 @@ impl Page {
     }
 }
 
+/// The page, on its active list.
+pub(crate) fn active(page: Page) -> Page {
+    page.flags.set(page.flags.get() | PageFlags::ACTIVE);
+    page
+}
+
 impl PageLike for Page {
     fn flags(&self) -> PageFlags {
         self.flags.get()
@@ -97,7 +103,7 @@ pub(crate) struct Answers {
     /// While a page is written, somebody pins it.
     pub(crate) pins_written: bool,
     pub(crate) buffers: Hook,
-    pub(crate) last: bool,
+    pub(crate) left: Option<RefsLeft>,
     pub(crate) parks: bool,
     /// The last pin of a page goes just before it is parked.
     pub(crate) unpinned: bool,
@@ -126,7 +132,7 @@ impl Default for Answers {
             writeback_ends: false,
             pins_written: false,
             buffers: Hook::Done,
-            last: true,
+            left: Some(RefsLeft::Last),
             parks: true,
             unpinned: false,
             no_swap: false,
@@ -226,6 +232,10 @@ impl<'p> PageOps for Script<'p> {
         Ok(self.answers.removed)
     }
 
+    fn flush_tlb(&mut self) -> Result<(), PageOp> {
+        Ok(())
+    }
+
     fn try_lock(&mut self, page: &&'p Page) -> Result<Hook, PageOp> {
         self.call(PageOp::TryLock)?;
         assert!(!page.locked.replace(true), "locked twice");
@@ -306,10 +316,10 @@ impl<'p> PageOps for Script<'p> {
         Ok(self.answers.buffers)
     }
 
-    fn put_last(&mut self, page: &&'p Page) -> Result<bool, PageOp> {
+    fn put_last(&mut self, page: &&'p Page) -> Result<Option<RefsLeft>, PageOp> {
         self.call(PageOp::PutLast)?;
         assert!(!page.locked.get(), "dropped with its lock");
-        Ok(self.answers.last)
+        Ok(self.answers.left)
     }
 }
 

@@ -1,16 +1,10 @@
 //! An embedder of pages of mixed kinds, whose pins come and go at any call.
 
 use core::cell::{Cell, RefCell};
-use pinfold::pin::{PinCount, PinReading, Pins};
-use pinfold::reclaim::{
-    Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
-};
-use pinfold::{
-    Failure, FlushDebt, Hook, Operation, Outcome, PageFlags, PageLike, PinPolicy, PinVerdict,
-    UnmapRequest, Unmapped,
-};
+use pinfold::pin::PinCount;
+use pinfold::reclaim::{Lru, Watermark};
+use pinfold::{PageFlags, PageLike};
 use std::collections::{HashMap, VecDeque};
-use std::convert::Infallible;
 
 /// Where a page is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +33,7 @@ pub(crate) struct Page {
     pub(crate) place: Cell<Place>,
     /// Deactivated while the hardest priority was scanned, which need not look at it again.
     pub(crate) late: Cell<bool>,
-    locked: Cell<bool>,
+    pub(crate) locked: Cell<bool>,
     pub(crate) tails: RefCell<Vec<usize>>,
 }
 
@@ -66,7 +60,7 @@ impl Page {
         self.short.get() + self.longterm.get()
     }
 
-    fn set(&self, flags: PageFlags, on: bool) {
+    pub(crate) fn set(&self, flags: PageFlags, on: bool) {
         let mut all = self.flags.get();
         all.set(flags, on);
         self.flags.set(all);
@@ -168,7 +162,7 @@ impl<'p> World<'p> {
         self.happen(When::Call(self.calls - 1));
     }
 
-    fn happen(&mut self, when: When) {
+    pub(crate) fn happen(&mut self, when: When) {
         match self.events.remove(&when) {
             Some(What::UnpinAll) => self.unpin_all(),
             Some(What::Unpin(index)) => self.unpin(&self.pages[index % self.pages.len()]),
@@ -205,7 +199,7 @@ impl<'p> World<'p> {
         }
     }
 
-    fn push(&mut self, page: &'p Page) {
+    pub(crate) fn push(&mut self, page: &'p Page) {
         page.place.set(Place::Listed);
         self.lists[Lru::of(page.flags()) as usize].push_back(page);
     }
@@ -255,207 +249,5 @@ impl<'p> World<'p> {
             let elsewhere = matches!(page.place.get(), Place::Freed | Place::Tail);
             assert_eq!(seen, !elsewhere, "{page:?}");
         }
-    }
-}
-
-impl<'p> PageOps for World<'p> {
-    type Page = &'p Page;
-    type Error = Infallible;
-
-    fn update(
-        &mut self,
-        page: &&'p Page,
-        set: PageFlags,
-        clear: PageFlags,
-    ) -> Result<(), Infallible> {
-        self.call();
-        page.set(set, true);
-        page.set(clear, false);
-        if clear.contains(PageFlags::ACTIVE) && self.asked.contains(&1) {
-            page.late.set(true);
-        }
-        Ok(())
-    }
-
-    fn referenced(&mut self, page: &&'p Page) -> Result<Referenced, Infallible> {
-        self.call();
-        Ok(Referenced {
-            entries: u32::from(page.young.replace(false)),
-            ..Referenced::default()
-        })
-    }
-
-    fn unmap<L: PinPolicy>(
-        &mut self,
-        page: &&'p Page,
-        request: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<Infallible>> {
-        self.call();
-        let pins = L::Reading::read(page);
-        let operation = Operation::of(request.flags(), page.flags());
-        let verdict = request.policy().verdict(operation, request.context(), pins);
-        let outcome = if verdict == PinVerdict::Proceed {
-            page.mapped.set(false);
-            Outcome::Unmapped
-        } else {
-            Outcome::Skipped(pins)
-        };
-        self.call();
-        Ok(Unmapped {
-            outcome,
-            vmas: 1,
-            taken: 1,
-            flush: FlushDebt::none(),
-        })
-    }
-
-    fn remove(&mut self, page: &&'p Page, _: Removal) -> Result<Hook, Infallible> {
-        self.call();
-        Ok(if page.pins() > 0 || page.held.get() {
-            Hook::Refused
-        } else {
-            Hook::Done
-        })
-    }
-
-    fn flush_tlb(&mut self) -> Result<(), Infallible> {
-        self.call();
-        Ok(())
-    }
-
-    fn try_lock(&mut self, page: &&'p Page) -> Result<Hook, Infallible> {
-        self.call();
-        if page.busy.get() {
-            return Ok(Hook::Refused);
-        }
-        assert!(!page.locked.replace(true), "locked twice");
-        Ok(Hook::Done)
-    }
-
-    fn unlock(&mut self, page: &&'p Page) -> Result<(), Infallible> {
-        self.call();
-        assert!(page.locked.replace(false), "not locked");
-        Ok(())
-    }
-
-    fn add_to_swap(&mut self, page: &&'p Page) -> Result<Hook, Infallible> {
-        self.call();
-        // No room for a huge page in one piece.
-        if page.size.get() > 1 || !self.swap {
-            return Ok(Hook::Refused);
-        }
-        page.set(PageFlags::SWAP_CACHE | PageFlags::DIRTY, true);
-        Ok(Hook::Done)
-    }
-
-    fn can_split(&mut self, page: &&'p Page) -> bool {
-        page.pins() == 0
-    }
-
-    fn is_pmd_mapped(&mut self, page: &&'p Page) -> bool {
-        page.index % 2 == 0
-    }
-
-    fn split(&mut self, page: &&'p Page) -> Result<Hook, Infallible> {
-        self.call();
-        if page.pins() > 0 {
-            return Ok(Hook::Refused);
-        }
-        page.set(PageFlags::THP, false);
-        page.size.set(1);
-        for index in page.tails.take() {
-            let tail = &self.pages[index];
-            tail.flags.set(page.flags());
-            tail.mapped.set(page.mapped.get());
-            tail.held.set(page.held.get());
-            tail.late.set(page.late.get());
-            tail.place.set(Place::Listed);
-            self.lists[Lru::of(tail.flags()) as usize].push_front(tail);
-        }
-        Ok(Hook::Done)
-    }
-
-    fn write_out(&mut self, page: &&'p Page) -> Result<PageOut, Infallible> {
-        self.call();
-        assert!(
-            page.pins() == 0 || self.ignores_pins,
-            "written while pinned"
-        );
-        page.set(PageFlags::DIRTY, false);
-        assert!(page.locked.replace(false), "written unlocked");
-        Ok(PageOut::Success)
-    }
-}
-
-impl<'p> Lists for World<'p> {
-    fn take(&mut self, list: Lru) -> Option<&'p Page> {
-        self.call();
-        self.takes += 1;
-        let page = self.lists[list as usize].pop_front()?;
-        page.place.set(Place::Held);
-        Some(page)
-    }
-
-    fn put(&mut self, list: Lru, page: &'p Page) {
-        self.call();
-        assert_eq!(Lru::of(page.flags()), list, "{page:?}");
-        self.push(page);
-        self.call();
-    }
-
-    fn pages(&self, list: Lru) -> u64 {
-        let pages = self.lists[list as usize].iter();
-        pages.map(|page| u64::from(page.size.get())).sum()
-    }
-
-    fn free(&mut self, page: &'p Page, release: Release) {
-        assert_eq!(page.pins(), 0, "freed while pinned");
-        assert_eq!(release, Release::Now);
-        assert_eq!(page.place.replace(Place::Freed), Place::Held);
-        self.freed += u64::from(page.size.get());
-        self.call();
-    }
-
-    fn failed(&mut self, page: Option<&&'p Page>, error: ShrinkError<Infallible>) {
-        panic!("{page:?}: {error}");
-    }
-
-    fn park(&mut self, page: &'p Page, _: Pins) -> Result<(), &'p Page> {
-        self.call();
-        if !self.parks || page.pins() == 0 {
-            return Err(page);
-        }
-        page.place.set(Place::Parked);
-        self.parked.push_back(page);
-        self.call();
-        Ok(())
-    }
-
-    fn take_parked(&mut self) -> Option<&'p Page> {
-        let page = self.parked.pop_front()?;
-        page.place.set(Place::Held);
-        Some(page)
-    }
-
-    fn pages_parked(&self) -> u64 {
-        let pages = self.parked.iter();
-        pages.map(|page| u64::from(page.size.get())).sum()
-    }
-
-    fn has_swap(&self) -> bool {
-        self.swap
-    }
-
-    fn watermark(&self) -> Watermark {
-        self.watermark
-    }
-
-    fn shrink_others(&mut self, priority: u8) -> u64 {
-        self.call();
-        self.happen(When::Others(priority));
-        self.asked.push(priority);
-        self.in_time = priority == 0 && self.unpinned();
-        // Pages that are only unpinned count when the scan takes them.
-        0
     }
 }
