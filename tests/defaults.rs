@@ -11,7 +11,9 @@ use pinfold::pin::{
     Pins, Refined, UnexpectedRefs,
 };
 use pinfold::placement::{Books, Placed, Zone};
-use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, Watermark};
+use pinfold::reclaim::{
+    Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
+};
 use pinfold::revoke::{Answer, Level, PinOwner};
 use pinfold::{
     Bookkeeping, Cleared, Context, CounterDelta, Entry, Failure, FlushMode, Hook, NewEntry,
@@ -234,6 +236,9 @@ impl PageOps for BareLists {
     fn remove(&mut self, _: &PlainPage, _: Removal) -> Result<Hook, Infallible> {
         Ok(Hook::Done)
     }
+    fn flush_tlb(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
 }
 
 impl Lists for BareLists {
@@ -245,6 +250,9 @@ impl Lists for BareLists {
         0
     }
     fn free(&mut self, _: PlainPage, _: Release) {}
+    fn failed(&mut self, _: Option<&PlainPage>, error: ShrinkError<Infallible>) {
+        unreachable!("{error}");
+    }
 }
 
 #[test]
@@ -259,7 +267,7 @@ fn bare_operations_on_pages() {
     assert_eq!(ops.split(&page), Ok(Hook::Refused));
     assert_eq!(ops.release_buffers(&page), Ok(Hook::Refused));
     assert_eq!(ops.write_out(&page), Ok(PageOut::Keep));
-    assert_eq!(ops.put_last(&page), Ok(true));
+    assert_eq!(ops.put_last(&page), Ok(None), "kept");
 }
 
 #[test]

@@ -194,14 +194,14 @@ impl<'m> PageOps for Machine<'m> {
         Ok(Hook::Done)
     }
 
-    fn put_last(&mut self, page: &&'m Frame) -> Result<bool, Injected> {
+    fn put_last(&mut self, page: &&'m Frame) -> Result<Option<RefsLeft>, Injected> {
         self.call(page)?;
         assert!(!page.locked.get());
-        let last = page.refs.put_ref().expect("the caller's") == RefsLeft::Last;
-        if !last {
+        let left = page.refs.put_ref().expect("the caller's");
+        if left == RefsLeft::Some {
             self.places[page.index] = Place::Loose;
         }
-        Ok(last)
+        Ok(Some(left))
     }
 }
 

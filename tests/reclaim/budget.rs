@@ -6,7 +6,7 @@ use crate::setup::{FRAMES, activate_some, populated};
 use core::cell::RefCell;
 use pinfold::pin::{PinKind, Pins, Refined};
 use pinfold::reclaim::{
-    Lists, Lru, LruScan, ParkLongterm, Progress, Rotate, ScanControl, Stats, unpark,
+    Lists, Lru, LruScan, ParkLongterm, Progress, Rotate, ScanControl, ScanFlags, Stats, unpark,
 };
 use pinfold::{Context, IgnorePins, Operation, PinPolicy, PinVerdict, Requester};
 
@@ -216,4 +216,27 @@ fn without_pins_policies_are_alike() {
     assert_eq!(run(pinfold::SkipPinned), ignore);
     assert_eq!(run(pinfold::SkipOpportunistic::<Refined>::new()), ignore);
     assert_eq!(run(pinfold::SkipLongterm::<Refined>::new()), ignore);
+}
+
+/// With the flags of Linux's reclaimers, a pass takes what is mapped, anonymous and dirty.
+#[test]
+fn presets_take_what_there_is() {
+    for flags in [ScanFlags::direct(), ScanFlags::background()] {
+        let frames = Frame::all(40, false);
+        let mut machine = Machine::new(&frames, 20, 10, 40);
+        for page in 0..20 {
+            machine.write(0, page).unwrap();
+        }
+        for page in 20..30 {
+            machine.read(0, page).unwrap();
+        }
+        for frame in &frames {
+            machine.make_old(frame);
+        }
+        let mut scan = LruScan::new(u64::MAX);
+        let _ = scan.run(&mut machine, &ScanControl::new(flags));
+        assert_eq!(scan.reclaimed(), 30, "{flags:?}");
+    }
+    let differ = ScanFlags::direct() ^ ScanFlags::background();
+    assert_eq!(differ, ScanFlags::BACKGROUND);
 }

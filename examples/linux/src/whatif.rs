@@ -45,12 +45,7 @@ pub(crate) fn play<L: PinPolicy>(scene: &Scene, policy: L) -> Played {
         scene,
         swap_entry: false,
     };
-    let flags = ScanFlags::MAY_UNMAP
-        | ScanFlags::MAY_WRITE
-        | ScanFlags::IO
-        | ScanFlags::FS
-        | ScanFlags::SANE_THROTTLING
-        | ScanFlags::IGNORE_REFERENCES;
+    let flags = ScanFlags::direct() | ScanFlags::IGNORE_REFERENCES;
     let control = match ScanControl::new(flags).with_unmap_flags(UnmapFlags::IGNORE_ACCESS) {
         Ok(control) => control.with_policy(policy).with_parking(Rotate),
         Err(unknown) => unreachable!("{unknown}"),
@@ -117,6 +112,11 @@ impl<'a> PageOps for Machine<'a> {
         } else {
             Hook::Done
         })
+    }
+
+    fn flush_tlb(&mut self) -> Result<(), Infallible> {
+        // No CPU runs on this machine.
+        Ok(())
     }
 
     fn try_lock(&mut self, page: &&'a Imagined) -> Result<Hook, Infallible> {

@@ -4,7 +4,7 @@ use super::values::Mishap;
 use crate::{Opaque, hidden, keep, opaque};
 use core::ops::Range;
 use pinfold::pin::{
-    OwnerUse, Owners, PinCount, PinError, PinKind, PinReading, Pinnable, Pins, Unpinned,
+    OwnerUse, Owners, PinCount, PinError, PinKind, PinReading, Pinnable, Pins, RefsLeft, Unpinned,
 };
 use pinfold::reclaim::{
     Lists, Lru, OnPin, OnScan, PageOps, PageOut, ParkPolicy, Referenced, Release, Removal,
@@ -246,7 +246,7 @@ impl PageOps for Any {
         &mut split(page: &AnyPage) -> Result<Hook, Mishap>;
         &mut write_out(page: &AnyPage) -> Result<PageOut, Mishap>;
         &mut release_buffers(page: &AnyPage) -> Result<Hook, Mishap>;
-        &mut put_last(page: &AnyPage) -> Result<bool, Mishap>;
+        &mut put_last(page: &AnyPage) -> Result<Option<RefsLeft>, Mishap>;
     }
 }
 
@@ -291,6 +291,7 @@ impl PageOps for Bare {
         &mut update(page: &BarePage, set: PageFlags, clear: PageFlags) -> Result<(), Mishap>;
         &mut referenced(page: &BarePage) -> Result<Referenced, Mishap>;
         &mut remove(page: &BarePage, how: Removal) -> Result<Hook, Mishap>;
+        &mut flush_tlb() -> Result<(), Mishap>;
     }
 }
 
@@ -303,6 +304,7 @@ impl Lists for Bare {
     answers_anything! {
         &mut put(list: Lru, page: BarePage) -> ();
         &mut free(page: BarePage, release: Release) -> ();
+        &mut failed(page: Option<&BarePage>, error: ShrinkError<Mishap>) -> ();
     }
     answers_anything! {
         &pages(list: Lru) -> u64;
