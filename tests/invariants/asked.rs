@@ -4,8 +4,8 @@ use crate::story::SWAP;
 use pinfold::invariants::{Asked, Counted, Snapshot};
 use pinfold::pin::{Pins, Refined};
 use pinfold::{
-    Context, IgnorePins, Operation, PageFlags, PinPolicy, PinVerdict, Requester, SkipLongterm,
-    SkipOpportunistic, SkipPinned, UnmapFlags,
+    Context, IgnorePins, Operation, PageFlags, PinMode, PinPolicy, PinVerdict, Requester,
+    SkipLongterm, SkipOpportunistic, SkipPinned, UnmapFlags,
 };
 
 /// Stops one operation if the page is pinned, for the background reclaimer alone.
@@ -13,7 +13,11 @@ struct Only<const READS: bool>(Operation);
 
 impl<const READS: bool> PinPolicy for Only<READS> {
     type Reading = Refined;
-    const READS_PINS: bool = READS;
+    const MODE: PinMode = if READS {
+        PinMode::PerPage
+    } else {
+        PinMode::Ignore
+    };
 
     fn verdict(&self, operation: Operation, context: Context, pins: Pins) -> PinVerdict {
         let asked = operation == self.0 && context.requester == Requester::Background;
