@@ -90,8 +90,8 @@
 //!    counted exactly, or both counters sit in one word, override the method that says so.
 //! 2. Implement [`Vma`], or use [`PlainVma`].
 //! 3. Implement [`PageTables`] for a cursor over one page's entries in one VMA: six methods; then
-//!    [`Bookkeeping`], which does nothing by default, for what you have of counters, secondary
-//!    MMUs, swap.
+//!    of [`Bookkeeping`] the methods for what you have of counters, secondary MMUs, swap, hugetlb
+//!    pages and huge mappings. Its table says what happens if one is left out.
 //! 4. Call [`try_to_unmap_one`]; or implement [`Rmap`], one method, and call [`try_to_unmap`].
 //! 5. For reclaim, implement [`reclaim::PageOps`], four methods and what you have beyond them, and
 //!    [`reclaim::Lists`] over your lists.

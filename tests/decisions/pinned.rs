@@ -4,12 +4,17 @@
 //! What is forced is written down here once more, from the flags alone.
 
 use crate::pages::PlainCells;
+use core::convert::Infallible;
 use pinfold::conformance::{Answers, Case, MAX_VMAS, PageState, Reach, observe};
 use pinfold::invariants::{self, EntryKind, How};
 use pinfold::pin::{PinKind, Pins, Refined};
+use pinfold::reclaim::{
+    Fate, PageOps, Referenced, Removal, ScanControl, ScanFlags, Stats, shrink_page,
+};
 use pinfold::{
-    Context, IgnorePins, Operation, PageFlags, PinMode, PinPolicy, PinVerdict, PteFlags,
-    SkipLongterm, SkipOpportunistic, UnmapFlags, VmFlags,
+    Context, Failure, FlushDebt, Hook, IgnorePins, Operation, Outcome, PageFlags, PinMode,
+    PinPolicy, PinVerdict, PlainPage, PteFlags, SkipLongterm, SkipOpportunistic, UnmapFlags,
+    UnmapRequest, Unmapped, VmFlags,
 };
 
 const SWAP: PageFlags = PageFlags::ANON
@@ -252,4 +257,82 @@ fn a_pmd_of_a_page_that_is_not_huge_is_never_taken() {
         }
     });
     assert!(migrations > 1000, "{migrations}");
+}
+
+/// A scan's operations on one page, of which only the question before unmapping matters.
+#[derive(Default)]
+struct Unmaps {
+    verdicts: Vec<PinVerdict>,
+    flags: Vec<UnmapFlags>,
+}
+
+impl PageOps for Unmaps {
+    type Page = PlainPage;
+    type Error = Infallible;
+
+    fn update(&mut self, _: &PlainPage, _: PageFlags, _: PageFlags) -> Result<(), Infallible> {
+        Ok(())
+    }
+    fn referenced(&mut self, _: &PlainPage) -> Result<Referenced, Infallible> {
+        Ok(Referenced::default())
+    }
+    fn unmap<L: PinPolicy>(
+        &mut self,
+        page: &PlainPage,
+        request: &UnmapRequest<L>,
+    ) -> Result<Unmapped, Failure<Infallible>> {
+        self.flags.push(request.flags());
+        let (verdict, pins) = request.ask(page);
+        self.verdicts.push(verdict);
+        Ok(Unmapped {
+            outcome: Outcome::Skipped(pins),
+            vmas: 0,
+            taken: 0,
+            flush: FlushDebt::none(),
+        })
+    }
+    fn remove(&mut self, _: &PlainPage, _: Removal) -> Result<Hook, Infallible> {
+        Ok(Hook::Refused)
+    }
+}
+
+/// What a scan without the hint, whose caller asks for these flags too, asks of the unmap.
+fn reclaims<L: PinPolicy>(policy: L, unmap: UnmapFlags) -> Unmaps {
+    let page = PlainPage {
+        flags: PageFlags::PAGE_CACHE,
+        refs: 3 + 1024,
+        maps: 1,
+        pins: None,
+        base_pages: 1,
+    };
+    let control = ScanControl::new(ScanFlags::MAY_UNMAP | ScanFlags::NO_PIN_HINT)
+        .with_policy(policy)
+        .with_unmap_flags(unmap)
+        .expect("known");
+    let mut ops = Unmaps::default();
+    let mut debt = FlushDebt::none();
+    let fate = shrink_page(&page, &control, &mut ops, &mut debt, &mut Stats::default());
+    assert!(!matches!(fate, Ok(Fate::Freed)), "{fate:?}");
+    debt.ignore();
+    ops
+}
+
+/// `IGNORE_MLOCK` alone is a forced unmap; reclaim is none, in any mode that reads pins.
+#[test]
+fn reclaim_is_opportunistic_whatever_its_caller_adds() {
+    for unmap in every_request().filter(|flags| !flags.contains(UnmapFlags::MUNLOCK)) {
+        let unmap = unmap.difference(UnmapFlags::OPPORTUNISTIC);
+        let modes = [
+            reclaims(<SkipOpportunistic>::new(), unmap),
+            reclaims(DefaultPerVma, unmap),
+        ];
+        for (mode, ops) in modes.iter().enumerate() {
+            let [verdict] = ops.verdicts[..] else {
+                panic!("asked {:?}, mode {mode}, {unmap:?}", ops.verdicts);
+            };
+            assert!(!verdict.proceeds(), "{verdict:?}, mode {mode}, {unmap:?}");
+        }
+        let bare = reclaims(IgnorePins, unmap);
+        assert!(!bare.flags[0].contains(UnmapFlags::OPPORTUNISTIC));
+    }
 }

@@ -80,6 +80,7 @@ fn what_counts_is_taken_from_the_true_pins() {
 #[test]
 fn only_what_a_pin_may_hinder_is_counted() {
     use Operation::{Demote, Free, Migrate, Munlock, Poison, Reclaim, Split, Unmap};
+    const MUNLOCK: UnmapFlags = UnmapFlags::MUNLOCK;
     let poisoned = SWAP | PageFlags::HWPOISON;
     let rows = [
         (Reclaim, UnmapFlags::empty(), SWAP, true),
@@ -92,7 +93,11 @@ fn only_what_a_pin_may_hinder_is_counted() {
         (Migrate, UnmapFlags::MIGRATION, SWAP, true),
         (Split, UnmapFlags::SPLIT_FREEZE, SWAP, true),
         (Unmap, UnmapFlags::IGNORE_MLOCK, SWAP, false),
-        (Munlock, UnmapFlags::MUNLOCK, SWAP, false),
+        // It takes nothing, and is no excuse.
+        (Reclaim, MUNLOCK, SWAP, true),
+        (Reclaim, MUNLOCK | UnmapFlags::IGNORE_MLOCK, SWAP, true),
+        (Migrate, MUNLOCK | UnmapFlags::MIGRATION, SWAP, true),
+        (Split, MUNLOCK | UnmapFlags::SPLIT_FREEZE, SWAP, true),
         (Poison, UnmapFlags::empty(), poisoned, false),
     ];
     for stopped in [
