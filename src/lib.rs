@@ -90,8 +90,8 @@
 //!    counted exactly, or both counters sit in one word, override the method that says so.
 //! 2. Implement [`Vma`], or use [`PlainVma`].
 //! 3. Implement [`PageTables`] for a cursor over one page's entries in one VMA: six methods; then
-//!    [`Bookkeeping`], which does nothing by default, for what you have of counters, secondary
-//!    MMUs, swap.
+//!    of [`Bookkeeping`] the methods for what you have of counters, secondary MMUs, swap, hugetlb
+//!    pages and huge mappings. Its table says what happens if one is left out.
 //! 4. Call [`try_to_unmap_one`]; or implement [`Rmap`], one method, and call [`try_to_unmap`].
 //! 5. For reclaim, implement [`reclaim::PageOps`], four methods and what you have beyond them, and
 //!    [`reclaim::Lists`] over your lists.
@@ -106,8 +106,8 @@
 //!   that [`pin::Refined`] states for counters that move while they are read.
 //! - *Nothing is lost.* Whatever callback fails, wherever: no entry, dirty bit, reference, swap slot
 //!   or counter is lost. What even undoing could not mend is handed to the caller
-//!   ([`unmap::Owed`]). A TLB flush that was put off is a [`FlushDebt`] that cannot be dropped by
-//!   accident.
+//!   ([`unmap::Owed`]). A TLB flush that was put off is handed to the caller as a [`FlushDebt`]; the
+//!   compiler warns if the result that holds it is not used at all.
 //! - *A skip touches nothing*, and a pinned page costs the same however often it is mapped.
 //! - *No panic* is reachable from the crate in a release build: a freestanding program that calls
 //!   every entry point links without a panic handler.
@@ -148,7 +148,7 @@ pub use flags::{PageFlags, PteFlags, UnknownFlags, UnmapFlags, VmFlags};
 pub use page::{PageLike, PageSnapshot, PlainPage, RefCounts};
 pub use placement::{Placed, Placement, Refusal, Zone, may, place_and_pin};
 pub use policy::{
-    Context, IgnorePins, Operation, PinPolicy, PinVerdict, Requester, SkipLongterm,
+    Context, IgnorePins, Operation, PinMode, PinPolicy, PinVerdict, Requester, SkipLongterm,
     SkipOpportunistic, SkipPinned,
 };
 pub use revoke::PinOwner;
@@ -156,6 +156,6 @@ pub use rmap::{InVma, NextVma, Outcome, Reason, Rmap, Unmapped, try_to_unmap};
 pub use shrinker::Shrinker;
 pub use unmap::{
     Bookkeeping, Cleared, CounterDelta, Entry, Failure, FlushDebt, FlushMode, Hook, NewEntry,
-    PageTables, UnmapRequest, Verdict, Walked, try_to_unmap_one,
+    PageTables, SharedTable, UnmapRequest, Verdict, Walked, try_to_unmap_one,
 };
 pub use vma::{PlainVma, Vma};

@@ -16,10 +16,12 @@ use pinfold::reclaim::{
 };
 use pinfold::revoke::{Answer, Level, PinOwner};
 use pinfold::{
-    Bookkeeping, Cleared, Context, CounterDelta, Entry, Failure, FlushMode, Hook, NewEntry,
-    PageFlags, PageLike, PageSnapshot, PageTables, PinPolicy, PlainPage, PlainVma, PteFlags,
-    RefCounts, Requester, UnmapFlags, UnmapRequest, Unmapped, VmFlags, Vma,
+    Context, Entry, Failure, Hook, PageFlags, PageLike, PageSnapshot, PinPolicy, PlainPage,
+    PlainVma, PteFlags, RefCounts, Requester, UnmapFlags, UnmapRequest, Unmapped, VmFlags, Vma,
 };
+
+#[path = "defaults/walk.rs"]
+mod walk;
 
 const ENTRY: Entry = Entry {
     address: 0x1000,
@@ -171,46 +173,6 @@ fn a_reading_is_one_whichever_way_it_is_asked() {
             assert_eq!(Refined::evidence(&page), enough_for, "{page:?}");
         }
     }
-}
-
-/// A walk with no more than it must have.
-struct BareWalk;
-
-impl PageTables for BareWalk {
-    type Error = Infallible;
-
-    fn next_entry(&mut self) -> Result<Option<Entry>, Infallible> {
-        Ok(None)
-    }
-    fn test_and_clear_young(&mut self, _: &Entry) -> Result<bool, Infallible> {
-        Ok(false)
-    }
-    fn clear(&mut self, entry: &Entry, _: FlushMode) -> Result<Cleared, Infallible> {
-        Ok(Cleared {
-            flags: entry.flags,
-            deferred: false,
-        })
-    }
-    fn install(&mut self, _: &Entry, _: NewEntry) -> Result<(), Infallible> {
-        Ok(())
-    }
-    fn set_page_dirty(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-    fn remove_rmap(&mut self, _: &Entry) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
-
-impl Bookkeeping for BareWalk {}
-
-#[test]
-fn a_bare_walk() {
-    let mut walk = BareWalk;
-    assert_eq!(walk.unshare_pmd(&ENTRY, &(0..1)), Ok(false));
-    assert_eq!(walk.widen_for_sharing(4..8), Ok(4..8));
-    assert_eq!(walk.arch_unmap(&ENTRY, PteFlags::DIRTY), Ok(Hook::Done));
-    assert_eq!(walk.count(CounterDelta::NONE), Ok(()));
 }
 
 /// Lists, and operations on their pages, with no more than they must have.

@@ -1,8 +1,8 @@
 //! What may be done to a page that may be pinned.
 
 use crate::page::PageLike;
-use crate::pin::{PinReading, Pins};
-use crate::policy::{Context, Operation, PinPolicy, PinVerdict};
+use crate::pin::Pins;
+use crate::policy::{self, Context, Operation, PinPolicy, PinVerdict};
 use core::fmt;
 
 /// Whether the page's pins allow `operation`: for whoever is about to migrate, demote, split or free
@@ -50,11 +50,10 @@ where
     P: PageLike + ?Sized,
     L: PinPolicy + ?Sized,
 {
-    if !L::READS_PINS {
+    if !L::MODE.reads_pins() {
         return Ok(());
     }
-    let pins = L::Reading::read(page);
-    let verdict = policy.verdict(operation, context, pins);
+    let (verdict, pins) = policy::ask(policy, page, page.snapshot(), context, |_| operation);
     if verdict.proceeds() {
         Ok(())
     } else {

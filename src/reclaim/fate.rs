@@ -8,8 +8,8 @@ use super::steps::{Step, ask};
 use super::{ActivateReason, Fate, KeepReason, PageOp, ScanControl, ShrinkError};
 use crate::flags::{PageFlags, UnmapFlags};
 use crate::page::PageLike;
-use crate::pin::{PinReading, Pins};
-use crate::policy::{Operation, PinPolicy, PinVerdict};
+use crate::pin::Pins;
+use crate::policy::{self, Operation, PinPolicy};
 use crate::unmap::{FlushDebt, Hook};
 
 /// How often a page whose writeback ended is tried again before it is kept.
@@ -130,14 +130,14 @@ where
     P: PageLike,
     L: PinPolicy,
 {
-    if !L::READS_PINS {
+    if !L::MODE.reads_pins() {
         return None;
     }
-    let pins = L::Reading::read(page);
-    match control.policy.verdict(operation, control.context, pins) {
-        PinVerdict::Proceed => None,
-        PinVerdict::NextVma | PinVerdict::SkipPage | PinVerdict::Refuse => Some(pins),
-    }
+    let context = control.context;
+    let (verdict, pins) = policy::ask(&control.policy, page, page.snapshot(), context, |_| {
+        operation
+    });
+    (!verdict.proceeds()).then_some(pins)
 }
 
 pub(super) struct Scan<'a, O: PageOps, L, K> {

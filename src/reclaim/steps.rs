@@ -130,7 +130,8 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
     pub(super) fn unmap(&mut self) -> Step<Option<Fate>> {
         let before = self.page.flags();
         let mut flags = decide::unmap_flags(before, self.control.unmap);
-        if L::SECOND_LOOK {
+        // Not in `Ignore`, where the flags are Linux's own: no pin is asked about.
+        if L::MODE.reads_pins() {
             flags |= UnmapFlags::OPPORTUNISTIC;
         }
         let request = UnmapRequest::of(flags, &self.control.policy, self.control.context);

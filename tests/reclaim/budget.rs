@@ -4,11 +4,13 @@ use crate::model::sequence::EVERYTHING;
 use crate::model::{Frame, Machine};
 use crate::setup::{FRAMES, activate_some, populated};
 use core::cell::RefCell;
-use pinfold::pin::{PinKind, Pins, Refined};
+use pinfold::pin::{PinKind, PinReading, Pins, Refined};
 use pinfold::reclaim::{
     Lists, Lru, LruScan, ParkLongterm, Progress, Rotate, ScanControl, ScanFlags, Stats, unpark,
 };
-use pinfold::{Context, IgnorePins, Operation, PinPolicy, PinVerdict, Requester};
+use pinfold::{
+    Context, IgnorePins, Operation, PageLike, PageSnapshot, PinPolicy, PinVerdict, Requester,
+};
 
 fn crowd(frames: &[Frame]) -> Machine<'_> {
     let mut machine = populated(frames);
@@ -105,16 +107,22 @@ fn lists_take_turns() {
 /// The policy hears how hard the scan has come to try.
 #[test]
 fn the_context_says_how_hard() {
+    /// Every page may be pinned, so that the policy is asked about each.
+    struct Everywhere;
+    impl PinReading for Everywhere {
+        fn read_with<P: PageLike + ?Sized>(_: &P, _: PageSnapshot) -> Pins {
+            Pins::Maybe {
+                estimate: 1,
+                longterm: None,
+            }
+        }
+    }
     struct Listens<'a>(&'a RefCell<Vec<Context>>);
     impl PinPolicy for Listens<'_> {
-        type Reading = Refined;
-        fn verdict(&self, _: Operation, context: Context, pins: Pins) -> PinVerdict {
+        type Reading = Everywhere;
+        fn verdict(&self, _: Operation, context: Context, _: Pins) -> PinVerdict {
             self.0.borrow_mut().push(context);
-            if pins.maybe_pinned() {
-                PinVerdict::SkipPage
-            } else {
-                PinVerdict::Proceed
-            }
+            PinVerdict::Proceed
         }
     }
     let heard = RefCell::default();

@@ -295,6 +295,11 @@ impl Bookkeeping for Walk<'_, '_> {
         Ok(())
     }
 
+    /// A page is played through once, so nothing else comes to its slot.
+    fn swap_duplicate(&mut self, _: &Entry) -> Result<Hook, Infallible> {
+        Ok(Hook::Done)
+    }
+
     fn set_swap_backed(&mut self) -> Result<(), Infallible> {
         self.page
             .flags

@@ -12,8 +12,9 @@ use pinfold::reclaim::{
 };
 use pinfold::{
     Bookkeeping, Cleared, Context, CounterDelta, Entry, Failure, FlushMode, Hook, InVma, NewEntry,
-    NextVma, Operation, PageFlags, PageLike, PageSnapshot, PageTables, PinPolicy, PinVerdict,
-    Placed, PlainVma, PteFlags, Rmap, UnmapRequest, Unmapped, Zone, try_to_unmap,
+    NextVma, Operation, PageFlags, PageLike, PageSnapshot, PageTables, PinMode, PinPolicy,
+    PinVerdict, Placed, PlainVma, PteFlags, Rmap, SharedTable, UnmapRequest, Unmapped, Zone,
+    try_to_unmap,
 };
 
 /// Implements a trait's methods: each answers anything.
@@ -118,7 +119,11 @@ pub struct AnyPolicy<const PER_VMA: bool>;
 
 impl<const PER_VMA: bool> PinPolicy for AnyPolicy<PER_VMA> {
     type Reading = AnyReading;
-    const PER_VMA: bool = PER_VMA;
+    const MODE: PinMode = if PER_VMA {
+        PinMode::PerVma
+    } else {
+        PinMode::PerPage
+    };
 
     answers_anything! {
         &verdict(operation: Operation, context: Context, pins: Pins) -> PinVerdict;
@@ -172,7 +177,7 @@ impl Bookkeeping for Any {
         &mut invalidate_begin(range: Range<u64>) -> Result<(), Mishap>;
         &mut invalidate(range: Range<u64>) -> Result<(), Mishap>;
         &mut invalidate_end(range: Range<u64>) -> Result<(), Mishap>;
-        &mut unshare_pmd(entry: &Entry, range: &Range<u64>) -> Result<bool, Mishap>;
+        &mut unshare_pmd(entry: &Entry, range: &Range<u64>) -> Result<SharedTable, Mishap>;
         &mut mlock_page() -> Result<(), Mishap>;
         &mut set_swap_backed() -> Result<(), Mishap>;
         &mut update_hiwater() -> Result<(), Mishap>;

@@ -13,7 +13,7 @@ use pinfold::unmap::{Callback, Stop, UnmapError};
 use pinfold::{
     Cleared, Context, CounterDelta, Entry, FlushMode, Hook, NewEntry, Operation, Outcome,
     PageFlags, PageSnapshot, PinVerdict, PlainPage, PlainVma, PteFlags, Reason, RefCounts,
-    Requester, UnmapFlags, Verdict, VmFlags, Zone,
+    Requester, SharedTable, UnmapFlags, Verdict, VmFlags, Zone,
 };
 
 /// What an embedder's callback fails with.
@@ -147,6 +147,7 @@ opaque_struct!(CounterDelta {
     hugetlb
 });
 opaque_enum!(Hook: Hook::Done, Hook::Refused);
+opaque_enum!(SharedTable: SharedTable::No, SharedTable::Unshared, SharedTable::Unknown);
 opaque_enum!(FlushMode: FlushMode::Now, FlushMode::MayDefer, FlushMode::NotNeeded);
 opaque_enum!(NewEntry:
     NewEntry::Restored(opaque()), NewEntry::Swap(opaque()), NewEntry::Migration(opaque()),
