@@ -19,5 +19,7 @@ mod guard;
 mod park;
 #[path = "loom/reading.rs"]
 mod reading;
+#[path = "loom/unbalanced.rs"]
+mod unbalanced;
 #[path = "loom/unmapper.rs"]
 mod unmapper;

@@ -18,6 +18,8 @@
 
 mod account;
 mod biased;
+#[cfg(target_has_atomic = "64")]
+mod field;
 mod group;
 mod large;
 mod ledger;
