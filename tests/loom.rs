@@ -19,6 +19,8 @@ mod guard;
 mod park;
 #[path = "loom/reading.rs"]
 mod reading;
+#[path = "loom/refs.rs"]
+mod refs;
 #[path = "loom/unbalanced.rs"]
 mod unbalanced;
 #[path = "loom/unmapper.rs"]

@@ -55,6 +55,12 @@ impl Field {
         }
     }
 
+    /// `count`, at the field's place.
+    #[inline]
+    pub(super) const fn times(self, count: u32) -> u64 {
+        self.unit.wrapping_mul(count as u64)
+    }
+
     /// What the field counts.
     #[inline]
     pub(super) const fn value(self, bits: u64) -> i64 {

@@ -1,6 +1,7 @@
 //! An exact count of pins in one 64-bit word, with the flags that close its races.
 
 use super::field::{Field, update};
+use super::marks::{self, BLOCKED, EVER_PINNED, PARKED};
 use super::refusal::{BlockError, NotBlocked, NotParked, ParkError};
 use super::{PinCount, PinError, PinKind, Unpinned};
 use crate::sync::{AtomicU64, Ordering, const_unless_loom};
@@ -45,7 +46,8 @@ use crate::sync::{AtomicU64, Ordering, const_unless_loom};
 /// **Beside a reference count, each pin must hold a reference.** This word does not keep a page from
 /// being freed: a count beside it, such as [`BiasedRefs`](super::BiasedRefs), says "free" when *its*
 /// last reference is dropped, whatever pins are held here. So take a reference before the pin, and
-/// drop it after the unpin and after what the unpin left to do.
+/// drop it after the unpin and after what the unpin left to do. [`PageRefs`](super::PageRefs) holds
+/// references and pins in one word and keeps this rule itself.
 ///
 /// # Examples
 ///
@@ -115,13 +117,8 @@ impl PinWord {
     #[must_use]
     #[inline]
     pub const fn decode(bits: u64) -> WordSnapshot {
-        let short = SHORT.count(bits);
-        let longterm = LONGTERM.count(bits);
         WordSnapshot {
-            pins: PinCount {
-                total: short.saturating_add(longterm),
-                longterm: Some(longterm),
-            },
+            pins: pins(bits),
             blocked: bits & BLOCKED != 0,
             parked: bits & PARKED != 0,
             ever_pinned: bits & EVER_PINNED != 0,
@@ -170,37 +167,16 @@ impl PinWord {
     ///
     /// [`BlockError`] says what is in the way. Nothing has changed.
     pub fn block(&self) -> Result<(), BlockError> {
-        // Acquire: pairs with the Release of `unpin`, so that whatever was done to the page under a
-        // pin is over before the page is anything else. Relaxed for the read that refuses: what it
-        // saw is only reported.
-        update(&self.bits, Ordering::Acquire, |bits| {
-            if bits & BLOCKED != 0 {
-                Err(BlockError::AlreadyBlocked)
-            } else if !no_pins(bits) {
-                Err(BlockError::Pinned(Self::decode(bits).pins))
-            } else if bits & PARKED != 0 {
-                Err(BlockError::Parked)
-            } else {
-                Ok(bits | BLOCKED)
-            }
-        })
-        .map(drop)
+        marks::block(&self.bits, pins)
     }
 
-    /// Lets pins in again.
+    /// Allows pins again.
     ///
     /// # Errors
     ///
     /// [`NotBlocked`] if it was not blocked. Nothing has changed.
     pub fn unblock(&self) -> Result<(), NotBlocked> {
-        // Release: pairs with the Acquire of `pin`. An AND touches no other bit, so it commutes with
-        // the pins that are being refused meanwhile.
-        let before = self.bits.fetch_and(!BLOCKED, Ordering::Release);
-        if before & BLOCKED == 0 {
-            Err(NotBlocked)
-        } else {
-            Ok(())
-        }
+        marks::unblock(&self.bits)
     }
 
     /// Marks a pinned page as parked: the unpin that brings its pins to zero says
@@ -214,20 +190,7 @@ impl PinWord {
     ///
     /// [`ParkError`] says why not. Nothing has changed.
     pub fn park(&self) -> Result<(), ParkError> {
-        // Release: pairs with the Acquire with which `take_parked` takes the mark; who puts the page
-        // back sees it taken off.
-        update(&self.bits, Ordering::Release, |bits| {
-            if bits & PARKED != 0 {
-                Err(ParkError::AlreadyParked)
-            } else if bits & BLOCKED != 0 {
-                Err(ParkError::Blocked)
-            } else if no_pins(bits) {
-                Err(ParkError::NotPinned)
-            } else {
-                Ok(bits | PARKED)
-            }
-        })
-        .map(drop)
+        marks::park(&self.bits, pins)
     }
 
     /// Takes the mark of a parked page, pinned or not: the caller puts it back on a list.
@@ -238,19 +201,12 @@ impl PinWord {
     ///
     /// [`NotParked`] if it was not parked, or another was faster. Nothing has changed.
     pub fn unpark(&self) -> Result<(), NotParked> {
-        // Acquire: pairs with the Release of `park`.
-        let before = self.bits.fetch_and(!PARKED, Ordering::Acquire);
-        if before & PARKED == 0 {
-            Err(NotParked)
-        } else {
-            Ok(())
-        }
+        marks::unpark(&self.bits)
     }
 
     /// Clears *ever pinned*: for an allocator that gives the frame to a new owner.
     pub fn clear_ever_pinned(&self) {
-        // Relaxed: a statistic. An AND, since a store would lose refused pins in flight.
-        self.bits.fetch_and(!EVER_PINNED, Ordering::Relaxed);
+        marks::clear_ever_pinned(&self.bits);
     }
 
     /// The first pin of a page, or one that may have to be taken back.
@@ -259,10 +215,7 @@ impl PinWord {
         let after = before.wrapping_add(unit(kind));
         let blocked = |bits| (bits & BLOCKED != 0).then_some(PinError::Blocked);
         let bits = field(kind).settle_addition(&self.bits, after, blocked)?;
-        if bits & EVER_PINNED == 0 {
-            // Relaxed: a statistic.
-            self.bits.fetch_or(EVER_PINNED, Ordering::Relaxed);
-        }
+        marks::mark_ever_pinned(&self.bits, bits);
         Ok(())
     }
 
@@ -271,13 +224,13 @@ impl PinWord {
     fn unpin_slow(&self, before: u64, kind: PinKind) -> Result<Unpinned, PinError> {
         let after = before.wrapping_sub(unit(kind));
         let bits = field(kind).settle_subtraction(&self.bits, after)?;
-        if bits & PARKED == 0 || !no_pins(bits) {
+        if bits & PARKED == 0 || pins(bits).total != 0 {
             return Ok(Unpinned::Done);
         }
         // A page that was pinned again meanwhile stays parked: that pin's unpin comes here too.
         // Acquire: pairs with the Release of `park`, and with that of the unpins before.
         let taken = update(&self.bits, Ordering::Acquire, |bits| {
-            if bits & PARKED != 0 && no_pins(bits) {
+            if bits & PARKED != 0 && pins(bits).total == 0 {
                 Ok(bits & !PARKED)
             } else {
                 Err(Unpinned::Done)
@@ -308,10 +261,6 @@ pub struct WordSnapshot {
     pub ever_pinned: bool,
 }
 
-const BLOCKED: u64 = 1 << 0;
-const EVER_PINNED: u64 = 1 << 1;
-const PARKED: u64 = 1 << 2;
-
 const SHORT: Field = Field::new(3, 31, 28, true);
 const LONGTERM: Field = Field::new(34, 30, 28, false);
 
@@ -336,6 +285,10 @@ const fn high(kind: PinKind) -> u64 {
     }
 }
 
-const fn no_pins(bits: u64) -> bool {
-    SHORT.value(bits) <= 0 && LONGTERM.value(bits) <= 0
+const fn pins(bits: u64) -> PinCount {
+    let longterm = LONGTERM.count(bits);
+    PinCount {
+        total: SHORT.count(bits).saturating_add(longterm),
+        longterm: Some(longterm),
+    }
 }
