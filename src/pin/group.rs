@@ -52,10 +52,14 @@ pub trait Pinnable {
 pub enum Unpinned {
     /// Nothing.
     Done,
-    /// The page was parked and this was its last pin: put it back on a list. Nobody else will.
+    /// The page was parked and this was its last pin: put it back on a list. Nobody else will. The
+    /// reference that the pin held is still held: drop it afterwards.
     Unpark,
     /// This was the last reference: the page belongs to the caller now, and is freed by it.
     Free,
+    /// Both: the page was parked, so it is on no list, and this was the last reference, so it is
+    /// freed by the caller.
+    UnparkAndFree,
 }
 
 impl From<RefsLeft> for Unpinned {
