@@ -1,5 +1,7 @@
 //! A suite that any page representation can be put through, and the machine that it runs on.
 //!
+//! Needs the feature `test-utils`.
+//!
 //! An embedder implements [`BuildPage`] for its page and calls [`suite`]: the page's own contract,
 //! the readings of its pins, the policies, the walks with every kind of fault, and the
 //! [invariants](crate::invariants) of all of them. An embedder's own policy goes through

@@ -1,5 +1,7 @@
 //! What must hold, as functions that any embedder's property test can call.
 //!
+//! Needs the feature `test-utils`.
+//!
 //! A test fills a [`Snapshot`] of its own world before and after a walk, tells what was asked and
 //! how it ended, and [`walk`] says which invariant broke, if any. Nothing here needs a test
 //! framework, allocates or panics. Each invariant also has a function of its own, so that a report

@@ -190,7 +190,7 @@ impl PinVerdict {
 /// - With [`Pins::None`] the verdict is [`PinVerdict::Proceed`].
 /// - [`NextVma`](PinVerdict::NextVma) is for policies that set [`PER_VMA`](Self::PER_VMA).
 ///
-/// [`invariants::policy`](crate::invariants::policy) checks all three on any policy.
+/// `invariants::policy` (feature `test-utils`) checks all three on any policy.
 ///
 /// # Examples
 ///
