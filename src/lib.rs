@@ -46,7 +46,7 @@
 //! | to reclaim from lists | [`reclaim::shrink_page`], [`reclaim::LruScan`] |
 //! | devices that give pages back | [`Shrinker`], [`revoke::Ladder`], [`PinOwner`] |
 //! | to place pages before they are pinned for long | [`place_and_pin`], [`may`] |
-//! | to prove that your own memory manager keeps the rules | [`invariants`], [`conformance`] |
+//! | to test that your own memory manager keeps the rules | `invariants`, `conformance` (feature `test-utils`) |
 //!
 //! Decisions are pure functions: state in, a named verdict out. They do not allocate, block, call
 //! back or read clocks. Drivers are thin: they ask a decision, call the embedder, and pass the
@@ -95,8 +95,8 @@
 //! 4. Call [`try_to_unmap_one`]; or implement [`Rmap`], one method, and call [`try_to_unmap`].
 //! 5. For reclaim, implement [`reclaim::PageOps`], four methods and what you have beyond them, and
 //!    [`reclaim::Lists`] over your lists.
-//! 6. Put your page through [`conformance::suite`], and call [`invariants`] from your own property
-//!    tests.
+//! 6. In your tests, enable the feature `test-utils`. Put your page through `conformance::suite`,
+//!    and call the functions of `invariants` from your own property tests.
 //!
 //! `examples/quickstart.rs` does 1 to 4 in under a hundred lines.
 //!
@@ -128,9 +128,11 @@
 //! where there are 64-bit atomics; everything else needs 32-bit ones at most.
 #![no_std]
 
+#[cfg(feature = "test-utils")]
 pub mod conformance;
 mod debug;
 mod flags;
+#[cfg(feature = "test-utils")]
 pub mod invariants;
 mod page;
 pub mod pin;

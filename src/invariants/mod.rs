@@ -1,5 +1,7 @@
 //! What must hold, as functions that any embedder's property test can call.
 //!
+//! Needs the feature `test-utils`.
+//!
 //! A test fills a [`Snapshot`] of its own world before and after a walk, tells what was asked and
 //! how it ended, and [`walk`] says which invariant broke, if any. Nothing here needs a test
 //! framework, allocates or panics. Each invariant also has a function of its own, so that a report
@@ -8,7 +10,7 @@
 //! | about | functions |
 //! | --- | --- |
 //! | pins and walks | [`pinned_stays`], [`second_look`], [`skip_touches_nothing`], [`monotone`], [`alike`] |
-//! | what a walk leaves | [`mlocked_stays`], [`nothing_lost`], [`in_place`], [`dirty_kept`], [`slots`], [`counters`], [`flushes`], [`notifier`] |
+//! | what a walk leaves | [`mlocked_stays`], [`nothing_lost`], [`in_place`], [`bits_carried`], [`dirty_kept`], [`slots`], [`counters`], [`flushes`], [`notifier`] |
 //! | readings | [`reading`], [`refined_reading`] |
 //! | policies | [`policy`] |
 //!
@@ -44,8 +46,8 @@ pub use asked::{Asked, Counted};
 pub use broken::Broken;
 pub use pins::{monotone, policy, reading, refined_reading};
 pub use walk::{
-    alike, counters, dirty_kept, flushes, in_place, mlocked_stays, nothing_lost, notifier,
-    pinned_stays, second_look, skip_touches_nothing, slots, walk,
+    alike, bits_carried, counters, dirty_kept, flushes, in_place, mlocked_stays, nothing_lost,
+    notifier, pinned_stays, second_look, skip_touches_nothing, slots, walk,
 };
 
 use crate::debug::debug_fields;
@@ -77,7 +79,8 @@ pub struct EntryAt {
     pub address: u64,
     /// What stands there.
     pub kind: EntryKind,
-    /// Its bits.
+    /// Its bits, as they are when it is cleared: a write through it after the snapshot counts. Of
+    /// a swap or migration entry, the bits that it carries.
     pub flags: PteFlags,
     /// The state of its VMA.
     pub vma: VmFlags,

@@ -12,7 +12,7 @@ type Holds = Result<(), Broken>;
 ///
 /// The first that does not hold.
 pub fn walk(walk: &Walk<'_>) -> Holds {
-    const ALL: [fn(&Walk<'_>) -> Holds; 12] = [
+    const ALL: [fn(&Walk<'_>) -> Holds; 13] = [
         same_entries,
         pinned_stays,
         second_look,
@@ -20,6 +20,7 @@ pub fn walk(walk: &Walk<'_>) -> Holds {
         mlocked_stays,
         nothing_lost,
         in_place,
+        bits_carried,
         dirty_kept,
         slots,
         counters,
@@ -217,6 +218,38 @@ pub fn in_place(walk: &Walk<'_>) -> Holds {
             address: pair.before.address,
         }),
     }
+}
+
+/// A swap or migration entry carries the bits of the entry that it replaced: soft-dirty and
+/// userfaultfd's write protection; a migration entry also whether writes were allowed. It has no
+/// bit that the entry did not have.
+///
+/// The migration entry of a device-private page need not carry the permission to write: Linux 5.8
+/// makes it read-only.
+///
+/// # Errors
+///
+/// [`Broken::BitsNotCarried`].
+pub fn bits_carried(walk: &Walk<'_>) -> Holds {
+    // Not the crate's own constants: a bit that they lost would be lost here too.
+    const TRACKING: PteFlags = PteFlags::SOFT_DIRTY.union(PteFlags::UFFD_WP);
+    for pair in pairs(walk).filter(Pair::taken) {
+        let carries = match pair.after.kind {
+            EntryKind::Swap => TRACKING,
+            EntryKind::Migration if device_private(walk, pair.before) => TRACKING,
+            EntryKind::Migration => TRACKING.union(PteFlags::WRITABLE),
+            EntryKind::Present | EntryKind::Empty | EntryKind::Poison => continue,
+        };
+        let (had, has) = (pair.before.flags, pair.after.flags);
+        if !has.contains(had.intersection(carries)) || !had.contains(has) {
+            return Err(Broken::BitsNotCarried {
+                address: pair.before.address,
+                had,
+                has,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// What was dirty before, the page or an entry of it, is dirty after.

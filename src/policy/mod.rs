@@ -236,7 +236,7 @@ impl PinVerdict {
 /// - [`NextVma`](PinVerdict::NextVma) is for [`PinMode::PerVma`], and a policy with
 ///   [`PinMode::Ignore`] has only [`Proceed`](PinVerdict::Proceed): it is never asked.
 ///
-/// [`invariants::policy`](crate::invariants::policy) checks all three on any policy.
+/// `invariants::policy` (feature `test-utils`) checks all three on any policy.
 ///
 /// # Examples
 ///
