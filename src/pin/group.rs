@@ -107,15 +107,51 @@ pub fn pin_all_with<P: Pinnable, E: From<PinError>>(
     kind: PinKind,
     mut admit: impl FnMut(usize, &P) -> Result<(), E>,
 ) -> Result<PinGuard<'_, P>, PinAllError<E>> {
+    let mut taken = Taken {
+        pages,
+        kind,
+        count: 0,
+        lost: 0,
+    };
     for (index, page) in pages.iter().enumerate() {
         let pinned = admit(index, page).and_then(|()| page.try_pin(kind).map_err(E::from));
         if let Err(error) = pinned {
-            let taken = pages.iter().take(index).rev();
-            let lost = taken.filter(|page| release(*page, kind).is_err()).count();
+            taken.give_back();
+            let lost = taken.lost;
             return Err(PinAllError { index, error, lost });
         }
+        taken.count = index.saturating_add(1);
     }
+    taken.count = 0;
     Ok(PinGuard::adopt(pages, kind))
+}
+
+/// The first `count` pages, pinned: given back if pinning all of them fails or unwinds.
+struct Taken<'a, P: Pinnable> {
+    pages: &'a [P],
+    kind: PinKind,
+    count: usize,
+    lost: usize,
+}
+
+impl<P: Pinnable> Taken<'_, P> {
+    fn give_back(&mut self) {
+        while let Some(index) = self.count.checked_sub(1) {
+            // Before the page's code is called: it is not called twice if it unwinds.
+            self.count = index;
+            if let Some(page) = self.pages.get(index) {
+                if release(page, self.kind).is_err() {
+                    self.lost = self.lost.saturating_add(1);
+                }
+            }
+        }
+    }
+}
+
+impl<P: Pinnable> Drop for Taken<'_, P> {
+    fn drop(&mut self) {
+        self.give_back();
+    }
 }
 
 /// Pins of several pages, released when it is dropped.
@@ -124,6 +160,8 @@ pub struct PinGuard<'a, P: Pinnable> {
     pages: &'a [P],
     kind: PinKind,
     dirty: bool,
+    /// How many pages from the first on are released.
+    released: usize,
 }
 
 impl<'a, P: Pinnable> PinGuard<'a, P> {
@@ -133,6 +171,7 @@ impl<'a, P: Pinnable> PinGuard<'a, P> {
             pages,
             kind,
             dirty: false,
+            released: 0,
         }
     }
 
@@ -178,8 +217,11 @@ impl<'a, P: Pinnable> PinGuard<'a, P> {
 
     fn release_all(&mut self) -> Result<(), ReleaseError> {
         let mut failed: Option<ReleaseError> = None;
-        // Taken first, so that nothing is released twice, not even if a page's code unwinds.
-        for (index, page) in core::mem::take(&mut self.pages).iter().enumerate() {
+        // The counter moves before the page's code is called, so that no page is released twice, and
+        // the others are released if it unwinds.
+        while let Some(page) = self.pages.get(self.released) {
+            let index = self.released;
+            self.released = index.saturating_add(1);
             if self.dirty {
                 // Before the pin goes: afterwards, reclaim may take the page and drop what the
                 // device wrote.
