@@ -9,8 +9,8 @@
 //! | can be blocked | by a freeze at the expected count | by the same freeze | yes |
 //! | overflow, underflow | refused, typed | refused, typed | refused, typed |
 //!
-//! Around them: [`PinGuard`] pins several pages or none, [`PinLedger`] knows who pins how much
-//! since when ([`Owners`] names them), and [`race`] is the protocol by which a lock-free pinner and an unmapper agree.
+//! [`PinGuard`] pins several pages or none. [`PinLedger`] counts who pins how many pages, since when;
+//! [`Owners`] sorts them. [`race`] is the protocol between a pinner without locks and an unmapper.
 //!
 //! [`PinWord`] needs 64-bit atomics (`target_has_atomic = "64"`). It does not exist on targets
 //! without them, such as `thumbv7m-none-eabi`; there the biased count, which needs 32 bits, is the
@@ -18,10 +18,12 @@
 
 mod account;
 mod biased;
-mod group;
+mod charged;
+mod guard;
 mod large;
 mod ledger;
 mod owners;
+mod pinnable;
 pub mod race;
 mod reading;
 #[cfg(target_has_atomic = "64")]
@@ -31,11 +33,13 @@ mod word;
 
 pub use account::{Charge, LedgerError, LedgerFault, OwnerId, OwnerUse, RefusedCharge};
 pub use biased::{BiasedRefs, PIN_BIAS, RefsLeft, UnexpectedRefs};
-pub(crate) use group::release;
-pub use group::{PinAllError, PinGuard, Pinnable, ReleaseError, Unpinned, pin_all, pin_all_with};
+pub use charged::{Account, Accounting, Charged};
+pub use guard::{PinAllError, PinGuard, ReleaseError};
 pub use large::LargePageRefs;
 pub use ledger::PinLedger;
 pub use owners::{OwnerShare, Owners, ask_order};
+pub(crate) use pinnable::release;
+pub use pinnable::{Pinnable, Unpinned};
 pub use reading::{Biased, PinReading, Refined, refined_estimate};
 #[cfg(target_has_atomic = "64")]
 pub use refusal::{BlockError, NotBlocked, NotParked, ParkError};
@@ -148,7 +152,8 @@ impl fmt::Display for Pins {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PinError {
-    /// The counter is at its end; one more pin could not be counted.
+    /// There is no room for one more pin: the counter is at its end, or the guard that collects the
+    /// pages takes no more.
     Overflow,
     /// There is no pin of this kind to release.
     Underflow,
@@ -161,7 +166,7 @@ pub enum PinError {
 impl fmt::Display for PinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Overflow => "the pin counter is at its end",
+            Self::Overflow => "there is no room for one more pin",
             Self::Underflow => "no such pin is held",
             Self::Blocked => "pins are blocked on this page",
             Self::Free => "the page is free or frozen",

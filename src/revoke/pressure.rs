@@ -48,6 +48,18 @@ impl<O: PinOwner + ?Sized> PinOwner for &mut O {
     }
 }
 
+/// A pair of an owner and a [`Shrinker`](crate::Shrinker): the owner is the first.
+impl<O: PinOwner, S> PinOwner for (O, S) {
+    type Error = O::Error;
+
+    fn pressure(&mut self, level: Level) -> Result<Answer, Self::Error> {
+        self.0.pressure(level)
+    }
+    fn all_clear(&mut self) -> Result<(), Self::Error> {
+        self.0.all_clear()
+    }
+}
+
 /// The owner that gives nothing back.
 impl PinOwner for () {
     type Error = Infallible;

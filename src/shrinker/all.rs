@@ -1,6 +1,6 @@
 //! All shrinkers in turn.
 
-use super::pass::{Ended, MAX_BATCHES, Pass};
+use super::pass::{Ended, shrink_until};
 use super::{Deferred, PriorityError, Shrinker};
 
 /// A shrinker and what it was spared so far.
@@ -61,13 +61,8 @@ where
         if all.pages >= target {
             break;
         }
-        let mut pass = Pass::begin(shrinker, deferred, priority)?;
-        pass.run(
-            shrinker,
-            MAX_BATCHES,
-            Some(target.saturating_sub(all.pages)),
-        );
-        let shrunk = pass.finish(deferred);
+        let wanted = target.saturating_sub(all.pages);
+        let shrunk = shrink_until(shrinker, deferred, priority, Some(wanted))?;
         all.asked = all.asked.saturating_add(1);
         all.scanned = all.scanned.saturating_add(shrunk.scanned);
         all.freed = all.freed.saturating_add(shrunk.freed);

@@ -110,6 +110,25 @@ impl<S: Shrinker + ?Sized> Shrinker for &mut S {
     }
 }
 
+/// A pair of a [`PinOwner`](crate::PinOwner) and a shrinker: the shrinker is the second.
+impl<O, S: Shrinker> Shrinker for (O, S) {
+    fn count(&mut self) -> Count {
+        self.1.count()
+    }
+    fn scan(&mut self, objects: NonZeroU64) -> Scan {
+        self.1.scan(objects)
+    }
+    fn seeks(&self) -> u32 {
+        self.1.seeks()
+    }
+    fn batch(&self) -> u64 {
+        self.1.batch()
+    }
+    fn pages(&self, freed: u64) -> u64 {
+        self.1.pages(freed)
+    }
+}
+
 /// The shrinker that holds nothing.
 impl Shrinker for () {
     fn count(&mut self) -> Count {

@@ -84,8 +84,10 @@ impl Pass {
             Ok(freeable) => freeable,
             Err(nothing) => return Ok(Self::ended(nothing)),
         };
-        let plan = plan(freeable, deferred.take(), priority, shrinker.seeks())?;
-        Ok(Self::new(freeable, shrinker.batch(), plan.total, plan.owed))
+        // Asked before what was put off is taken: if they unwind, it is not forgotten.
+        let (seeks, batch) = (shrinker.seeks(), shrinker.batch());
+        let plan = plan(freeable, deferred.take(), priority, seeks)?;
+        Ok(Self::new(freeable, batch, plan.total, plan.owed))
     }
 
     /// A turn over everything that the shrinker holds, to the last object, whatever was put off
@@ -114,12 +116,12 @@ impl Pass {
         };
         self.scanned = self.scanned.saturating_add(scanned);
         self.freed = self.freed.saturating_add(freed);
+        self.left = self.left.saturating_sub(scanned);
         let pages = shrinker.pages(freed);
         self.pages = self.pages.saturating_add(pages);
         if scanned == 0 {
             return self.end(Ended::NoProgress);
         }
-        self.left = self.left.saturating_sub(scanned);
         Step::Scanned { freed, pages }
     }
 
@@ -145,8 +147,14 @@ impl Pass {
     }
 
     /// Puts off what is owed and was not scanned, and says what the turn came to.
-    pub fn finish(self, deferred: &mut Deferred) -> Shrunk {
+    pub fn finish(mut self, deferred: &mut Deferred) -> Shrunk {
+        self.put_off(deferred)
+    }
+
+    /// Done again, it puts nothing off.
+    fn put_off(&mut self, deferred: &mut Deferred) -> Shrunk {
         deferred.put(self.owed.saturating_sub(self.scanned));
+        self.owed = 0;
         Shrunk {
             scanned: self.scanned,
             freed: self.freed,
@@ -207,9 +215,32 @@ pub fn shrink_slab<S: Shrinker + ?Sized>(
     deferred: &mut Deferred,
     priority: u8,
 ) -> Result<Shrunk, PriorityError> {
-    let mut pass = Pass::begin(shrinker, deferred, priority)?;
-    pass.run(shrinker, MAX_BATCHES, None);
-    Ok(pass.finish(deferred))
+    shrink_until(shrinker, deferred, priority, None)
+}
+
+/// A whole turn, or until so many pages have come back.
+pub(super) fn shrink_until<S: Shrinker + ?Sized>(
+    shrinker: &mut S,
+    deferred: &mut Deferred,
+    priority: u8,
+    target: Option<u64>,
+) -> Result<Shrunk, PriorityError> {
+    let pass = Pass::begin(shrinker, deferred, priority)?;
+    let mut turn = Turn { pass, deferred };
+    turn.pass.run(shrinker, MAX_BATCHES, target);
+    Ok(turn.pass.put_off(turn.deferred))
+}
+
+/// A pass that puts off what it has not scanned also if the shrinker unwinds.
+struct Turn<'d> {
+    pass: Pass,
+    deferred: &'d mut Deferred,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let _ = self.pass.put_off(self.deferred);
+    }
 }
 
 /// Asks a shrinker for so many pages, from all that it holds: the last resort before giving up, for
