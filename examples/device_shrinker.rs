@@ -12,7 +12,7 @@ use pinfold::pin::{Owners, PinCount, PinKind, PinLedger, PinWord, Pins, Unpinned
 use pinfold::reclaim::{
     Futility, Lists, Lru, LruScan, PageOps, Referenced, Release, Removal, ScanControl, ScanFlags,
 };
-use pinfold::shrinker::{Count, Scan, Shrinker, shrink_pages};
+use pinfold::shrinker::{Scan, Shrinker, shrink_pages};
 use pinfold::{
     Failure, FlushDebt, Hook, Outcome, PageFlags, PageLike, PinPolicy, UnmapRequest, Unmapped,
 };
@@ -47,8 +47,8 @@ struct Gpu<'a> {
 }
 
 impl Shrinker for Gpu<'_> {
-    fn count(&mut self) -> Count {
-        Count::of(self.pinned.len() as u64)
+    fn count(&mut self) -> Option<u64> {
+        Some(self.pinned.len() as u64)
     }
     fn batch(&self) -> u64 {
         8

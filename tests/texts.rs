@@ -11,8 +11,7 @@ use pinfold::invariants::Broken;
 use pinfold::pin::race::FastPinError;
 use pinfold::pin::{
     BlockError, LedgerError, LedgerFault, NotBlocked, NotParked, ParkError, PinAllError, PinCount,
-    PinError, PinGuard, PinKind, PinLedger, PinWord, Pins, RefusedCharge, ReleaseError,
-    UnexpectedRefs,
+    PinError, PinGuard, PinKind, PinLedger, PinWord, Pins, ReleaseError, UnexpectedRefs,
 };
 use pinfold::placement::{PlaceError, PlaceStop, Zone};
 use pinfold::reclaim::{PageOp, ShrinkError};
@@ -147,8 +146,8 @@ fn errors_of_the_ledger() {
     let mut ledger = PinLedger::<1, 1>::new();
     let owner = ledger.add_owner(1, 10).unwrap();
     let charge = ledger.charge(owner, PinKind::Short, 1, 0).unwrap();
-    let refused: RefusedCharge = PinLedger::<1, 1>::new().release(charge).unwrap_err();
-    assert_eq!(refused.to_string(), "no such charge");
+    let (_, error) = PinLedger::<1, 1>::new().release(charge).unwrap_err();
+    assert_eq!(error.to_string(), "no such charge");
 }
 
 #[test]

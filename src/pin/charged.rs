@@ -29,7 +29,7 @@ use core::fmt;
 ///     }
 ///     fn release(&mut self, charge: Charge) -> Result<(), LedgerError> {
 ///         let released = self.ledger.lock().unwrap().release(charge);
-///         released.map(drop).map_err(|refused| refused.error)
+///         released.map(drop).map_err(|(_, error)| error)
 ///     }
 /// }
 ///
@@ -106,7 +106,7 @@ impl<const OWNERS: usize, const CHARGES: usize> Accounting for Account<'_, OWNER
 
     fn release(&mut self, charge: Charge) -> Result<(), LedgerError> {
         let released = self.ledger.release(charge);
-        released.map(drop).map_err(|refused| refused.error)
+        released.map(drop).map_err(|(_, error)| error)
     }
 }
 

@@ -31,13 +31,13 @@ mod refusal;
 #[cfg(target_has_atomic = "64")]
 mod word;
 
-pub use account::{Charge, LedgerError, LedgerFault, OwnerId, OwnerUse, RefusedCharge};
+pub use account::{Charge, LedgerError, LedgerFault, OwnerId, OwnerUse};
 pub use biased::{BiasedRefs, PIN_BIAS, RefsLeft, UnexpectedRefs};
 pub use charged::{Account, Accounting, Charged};
 pub use guard::{PinAllError, PinGuard, ReleaseError};
 pub use large::LargePageRefs;
 pub use ledger::PinLedger;
-pub use owners::{OwnerShare, Owners, ask_order};
+pub use owners::Owners;
 pub(crate) use pinnable::release;
 pub use pinnable::{Pinnable, Unpinned};
 pub use reading::{Biased, PinReading, Refined, refined_estimate};

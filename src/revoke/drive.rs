@@ -2,7 +2,7 @@
 
 use super::ladder::{Action, Event, Ladder};
 use super::pressure::{Answer, Level, PinOwner, Pressure};
-use crate::shrinker::{Ended, MAX_BATCHES, Pass, Shrinker};
+use crate::shrinker::{Ended, Pass, Shrinker};
 
 /// Feeds `event` to the ladder and does what it says, until there is something to wait for.
 ///
@@ -16,7 +16,7 @@ use crate::shrinker::{Ended, MAX_BATCHES, Pass, Shrinker};
 /// `&mut (owner, shrinker)`, of values or of mutable references.
 ///
 /// Calls the device a bounded number of times
-/// ([`MAX_BATCHES`](crate::shrinker::MAX_BATCHES)).
+/// ([`Pass::MAX_BATCHES`]).
 ///
 /// If the device's code unwinds, the ladder stays on the rung where it was, so the next event takes
 /// the same step again. The pages of this event, and those that the shrinker gave before, are
@@ -35,7 +35,7 @@ use crate::shrinker::{Ended, MAX_BATCHES, Pass, Shrinker};
 /// use pinfold::revoke::{
 ///     Action, Answer, Deadlines, Event, Ladder, Level, PinOwner, Pressure, drive,
 /// };
-/// use pinfold::shrinker::{Count, Scan, Shrinker};
+/// use pinfold::shrinker::{Scan, Shrinker};
 ///
 /// struct Gpu {
 ///     idle: u64,
@@ -56,8 +56,8 @@ use crate::shrinker::{Ended, MAX_BATCHES, Pass, Shrinker};
 /// }
 ///
 /// impl Shrinker for Gpu {
-///     fn count(&mut self) -> Count {
-///         Count::of(self.idle)
+///     fn count(&mut self) -> Option<u64> {
+///         Some(self.idle)
 ///     }
 ///     fn scan(&mut self, objects: NonZeroU64) -> Scan {
 ///         let freed = objects.get().min(self.idle);
@@ -145,7 +145,7 @@ impl<'l> Step<'l> {
     /// Asks the shrinker for pages, as [`shrink_pages`](crate::shrinker::shrink_pages) does.
     fn shrink<S: Shrinker + ?Sized>(&mut self, shrinker: &mut S, pages: u64) -> Event {
         let pass = self.pass.insert(Pass::begin_full(shrinker));
-        let ended = pass.run(shrinker, MAX_BATCHES, Some(pages));
+        let ended = pass.run(shrinker, Pass::MAX_BATCHES, Some(pages));
         let pages = pass.pages();
         self.pass = None;
         if ended == Ended::Empty {

@@ -115,7 +115,7 @@ impl Accounting for &Locked {
     fn release(&mut self, charge: Charge) -> Result<(), LedgerError> {
         self.releases.set(self.releases.get() + 1);
         let released = self.ledger.borrow_mut().release(charge);
-        released.map(drop).map_err(|refused| refused.error)
+        released.map(drop).map_err(|(_, error)| error)
     }
 }
 

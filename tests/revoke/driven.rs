@@ -1,12 +1,12 @@
 //! The ladder driven through an owner and a device.
 
 use crate::ladder::moves;
-use crate::log::Log;
+use crate::log::{Log, Signal};
 use core::num::NonZeroU64;
 use pinfold::revoke::{
-    Action, Deadlines, Event, Ladder, Level, Pressure, Rung, Shortfall, Signal, WhyShort, drive,
+    Action, Deadlines, Event, Ladder, Level, Pressure, Rung, Shortfall, WhyShort, drive,
 };
-use pinfold::shrinker::{Count, Scan, Shrinker};
+use pinfold::shrinker::{Scan, Shrinker};
 use proptest::prelude::*;
 
 /// A device that holds so many pages and gives back this many at a time.
@@ -18,8 +18,8 @@ struct Device {
 }
 
 impl Shrinker for Device {
-    fn count(&mut self) -> Count {
-        Count::of(self.holds)
+    fn count(&mut self) -> Option<u64> {
+        Some(self.holds)
     }
     fn scan(&mut self, objects: NonZeroU64) -> Scan {
         self.scans += 1;

@@ -5,7 +5,7 @@ use core::panic::AssertUnwindSafe;
 use pinfold::revoke::{
     Action, Answer, Deadlines, Event, Ladder, Level, PinOwner, Pressure, Rung, drive,
 };
-use pinfold::shrinker::{Count, Scan, Shrinker};
+use pinfold::shrinker::{Scan, Shrinker};
 
 const DEADLINES: Deadlines = Deadlines {
     ask: 10,
@@ -45,9 +45,9 @@ impl PinOwner for Device {
 }
 
 impl Shrinker for Device {
-    fn count(&mut self) -> Count {
+    fn count(&mut self) -> Option<u64> {
         self.call();
-        Count::of(100)
+        Some(100)
     }
     fn scan(&mut self, objects: NonZeroU64) -> Scan {
         self.call();
