@@ -13,7 +13,7 @@ use pinfold::reclaim::{
     Futility, Lists, Lru, LruScan, PageOps, Referenced, Release, Removal, ScanControl, ScanFlags,
     ShrinkError,
 };
-use pinfold::shrinker::{Count, Scan, Shrinker, shrink_pages};
+use pinfold::shrinker::{Scan, Shrinker, shrink_pages};
 use pinfold::{
     Failure, FlushDebt, Hook, Outcome, PageFlags, PageLike, PinPolicy, UnmapRequest, Unmapped,
 };
@@ -48,8 +48,8 @@ struct Gpu<'a> {
 }
 
 impl Shrinker for Gpu<'_> {
-    fn count(&mut self) -> Count {
-        Count::of(self.pinned.len() as u64)
+    fn count(&mut self) -> Option<u64> {
+        Some(self.pinned.len() as u64)
     }
     fn batch(&self) -> u64 {
         8

@@ -45,7 +45,7 @@
 //! | to take a page out of one VMA, or all | [`try_to_unmap_one`], [`try_to_unmap`] |
 //! | to reclaim from lists | [`reclaim::shrink_page`], [`reclaim::LruScan`] |
 //! | devices that give pages back | [`Shrinker`], [`revoke::Ladder`], [`PinOwner`] |
-//! | to place pages before they are pinned for long | [`place_and_pin`], [`may`] |
+//! | to place pages before they are pinned for long | [`place_and_pin`], [`check_pins`] |
 //! | to test that your own memory manager keeps the rules | `invariants`, `conformance` (feature `test-utils`) |
 //!
 //! Decisions are pure functions: state in, a named verdict out. They do not allocate, block, call
@@ -148,7 +148,7 @@ mod vma;
 
 pub use flags::{PageFlags, PteFlags, UnknownFlags, UnmapFlags, VmFlags};
 pub use page::{PageLike, PageSnapshot, PlainPage, RefCounts};
-pub use placement::{Placed, Placement, Refusal, Zone, may, place_and_pin};
+pub use placement::{Placed, Placement, Zone, check_pins, place_and_pin};
 pub use policy::{
     Context, IgnorePins, Operation, PinMode, PinPolicy, PinVerdict, Requester, SkipLongterm,
     SkipOpportunistic, SkipPinned,

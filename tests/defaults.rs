@@ -6,11 +6,12 @@
 
 use core::cell::Cell;
 use core::convert::Infallible;
+use pinfold::pin::Accounting;
 use pinfold::pin::{
     Biased, LargePageRefs, LedgerError, Owners, PinCount, PinError, PinKind, PinLedger, PinReading,
     Pins, Refined, UnexpectedRefs,
 };
-use pinfold::placement::{Books, Placed, Zone};
+use pinfold::placement::{Placed, Zone};
 use pinfold::reclaim::{
     Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
 };
@@ -276,7 +277,7 @@ fn owners_and_books_behind_a_reference() {
 
     /// Refuses both.
     struct Closed;
-    impl Books for Closed {
+    impl Accounting for Closed {
         type Charge = ();
         fn charge(&mut self, _: PinKind, _: u64) -> Result<(), LedgerError> {
             Err(LedgerError::Full)
@@ -285,7 +286,7 @@ fn owners_and_books_behind_a_reference() {
             Err(LedgerError::UnknownCharge)
         }
     }
-    fn close<B: Books<Charge = ()>>(mut books: B) -> [Result<(), LedgerError>; 2] {
+    fn close<A: Accounting<Charge = ()>>(mut books: A) -> [Result<(), LedgerError>; 2] {
         [books.charge(PinKind::Short, 1), books.release(())]
     }
     let refused = [Err(LedgerError::Full), Err(LedgerError::UnknownCharge)];

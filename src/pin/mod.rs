@@ -17,9 +17,8 @@
 //! reference count of your own, each pin of a [`PinWord`] must hold a reference**, or the page is
 //! freed under its pins.
 //!
-//! Around them: [`PinGuard`] pins several pages or none, [`PinLedger`] knows who pins how much
-//! since when ([`Owners`] names them), and [`race`] is the protocol by which a lock-free pinner and
-//! an unmapper agree.
+//! [`PinGuard`] pins several pages or none. [`PinLedger`] counts who pins how many pages, since when;
+//! [`Owners`] sorts them. [`race`] is the protocol between a pinner without locks and an unmapper.
 //!
 //! [`PageRefs`] and [`PinWord`] need 64-bit atomics (`target_has_atomic = "64"`). They do not exist
 //! on targets without them, such as `thumbv7m-none-eabi`; there the biased count, which needs 32
@@ -27,14 +26,16 @@
 
 mod account;
 mod biased;
+mod charged;
 #[cfg(target_has_atomic = "64")]
 mod field;
-mod group;
+mod guard;
 mod large;
 mod ledger;
 #[cfg(target_has_atomic = "64")]
 mod marks;
 mod owners;
+mod pinnable;
 pub mod race;
 mod reading;
 #[cfg(target_has_atomic = "64")]
@@ -44,13 +45,15 @@ mod refusal;
 #[cfg(target_has_atomic = "64")]
 mod word;
 
-pub use account::{Charge, LedgerError, LedgerFault, OwnerId, OwnerUse, RefusedCharge};
+pub use account::{Charge, LedgerError, LedgerFault, OwnerId, OwnerUse};
 pub use biased::{BiasedRefs, PIN_BIAS, RefsLeft, UnexpectedRefs};
-pub(crate) use group::release;
-pub use group::{PinAllError, PinGuard, Pinnable, ReleaseError, Unpinned, pin_all, pin_all_with};
+pub use charged::{Account, Accounting, Charged};
+pub use guard::{PinAllError, PinGuard, ReleaseError};
 pub use large::LargePageRefs;
 pub use ledger::PinLedger;
-pub use owners::{OwnerShare, Owners, ask_order};
+pub use owners::Owners;
+pub(crate) use pinnable::release;
+pub use pinnable::{Pinnable, Unpinned};
 pub use reading::{Biased, PinReading, Refined, refined_estimate};
 #[cfg(target_has_atomic = "64")]
 pub use refs::{PageRefs, RefsSnapshot};
@@ -165,7 +168,8 @@ impl fmt::Display for Pins {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PinError {
-    /// The counter is at its end; one more pin could not be counted.
+    /// There is no room for one more pin: the counter is at its end, or the guard that collects the
+    /// pages takes no more.
     Overflow,
     /// There is no pin of this kind to release.
     Underflow,
@@ -178,7 +182,7 @@ pub enum PinError {
 impl fmt::Display for PinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Overflow => "the pin counter is at its end",
+            Self::Overflow => "there is no room for one more pin",
             Self::Underflow => "no such pin is held",
             Self::Blocked => "pins are blocked on this page",
             Self::Free => "the page is free or frozen",

@@ -294,6 +294,9 @@ impl PageOps for Unmaps {
     fn remove(&mut self, _: &PlainPage, _: Removal) -> Result<Hook, Infallible> {
         Ok(Hook::Refused)
     }
+    fn flush_tlb(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
 }
 
 /// What a scan without the hint, whose caller asks for these flags too, asks of the unmap.

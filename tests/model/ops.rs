@@ -10,7 +10,7 @@ use pinfold::pin::{Pins, RefsLeft};
 use pinfold::reclaim::{
     Lists, Lru, PageOp, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
 };
-use pinfold::shrinker::{Count, Scan, Shrinker, shrink_slab};
+use pinfold::shrinker::{Scan, Shrinker, shrink_slab};
 use pinfold::unmap::Owed;
 use pinfold::{
     Failure, Hook, PageFlags, PinPolicy, PteFlags, UnmapRequest, Unmapped, VmFlags, try_to_unmap,
@@ -295,8 +295,8 @@ impl<'m> Lists for Machine<'m> {
 struct Device<'w, 'm>(&'w mut Machine<'m>);
 
 impl Shrinker for Device<'_, '_> {
-    fn count(&mut self) -> Count {
-        Count::of(self.0.groups.len() as u64)
+    fn count(&mut self) -> Option<u64> {
+        Some(self.0.groups.len() as u64)
     }
 
     fn scan(&mut self, objects: NonZeroU64) -> Scan {

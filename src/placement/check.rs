@@ -1,25 +1,25 @@
-//! What may be done to a page that may be pinned.
+//! Whether the pins of a page allow an operation.
 
 use crate::page::PageLike;
 use crate::pin::Pins;
 use crate::policy::{self, Context, Operation, PinPolicy, PinVerdict};
 use core::fmt;
 
-/// Whether the page's pins allow `operation`: for whoever is about to migrate, demote, split or free
-/// it outside of this crate's drivers.
+/// Whether the page's pins allow `operation`: for callers that are about to migrate, demote, split
+/// or free it without this crate's drivers.
 ///
-/// It asks the policy and touches nothing. The answer is a hint: pins come until they are blocked or
-/// the reference count is frozen, which each of these operations does before it is final.
+/// It asks the policy and changes nothing. The answer is a hint: more pins may come until pins are
+/// blocked or the reference count is frozen, which each of these operations does before it is final.
 ///
 /// # Errors
 ///
-/// [`Refusal`], with the pins that stand against it.
+/// [`PinnedError`], with the pins that were found.
 ///
 /// # Examples
 ///
 /// ```
 /// use pinfold::pin::{PinCount, Pins};
-/// use pinfold::placement::may;
+/// use pinfold::placement::check_pins;
 /// use pinfold::{Context, Operation, PageFlags, PlainPage, SkipLongterm, SkipOpportunistic};
 ///
 /// let pins = PinCount { total: 1, longterm: Some(0) };
@@ -32,20 +32,21 @@ use core::fmt;
 /// };
 /// let context = Context::default();
 /// let skip = SkipOpportunistic::<pinfold::pin::Refined>::new();
-/// let refusal = may(&page, Operation::Migrate, &skip, context).unwrap_err();
-/// assert_eq!(refusal.pins, Pins::Exactly(pins));
+/// let error = check_pins(&page, Operation::Migrate, &skip, context).unwrap_err();
+/// assert_eq!(error.pins, Pins::Exactly(pins));
 ///
 /// let longterm = SkipLongterm::<pinfold::pin::Refined>::new();
-/// assert!(may(&page, Operation::Migrate, &longterm, context).is_ok(), "it is waited out");
-/// assert!(may(&page, Operation::Free, &longterm, context).is_err());
+/// // A migration waits for a short pin.
+/// assert!(check_pins(&page, Operation::Migrate, &longterm, context).is_ok());
+/// assert!(check_pins(&page, Operation::Free, &longterm, context).is_err());
 /// ```
 #[inline]
-pub fn may<P, L>(
+pub fn check_pins<P, L>(
     page: &P,
     operation: Operation,
     policy: &L,
     context: Context,
-) -> Result<(), Refusal>
+) -> Result<(), PinnedError>
 where
     P: PageLike + ?Sized,
     L: PinPolicy + ?Sized,
@@ -57,7 +58,7 @@ where
     if verdict.proceeds() {
         Ok(())
     } else {
-        Err(Refusal {
+        Err(PinnedError {
             operation,
             pins,
             verdict,
@@ -65,21 +66,21 @@ where
     }
 }
 
-/// An operation that a page's pins forbid. Nothing has changed.
+/// An operation that the pins of a page forbid. Nothing has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Refusal {
-    /// What was asked.
+pub struct PinnedError {
+    /// The operation.
     pub operation: Operation,
-    /// The pins in its way.
+    /// The pins.
     pub pins: Pins,
-    /// Whether another page will do, or it has failed.
+    /// What the policy says: skip the page, or fail.
     pub verdict: PinVerdict,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for PinnedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} refused: {}", self.operation, self.pins)
     }
 }
 
-impl core::error::Error for Refusal {}
+impl core::error::Error for PinnedError {}
