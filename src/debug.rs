@@ -4,6 +4,7 @@
 //! and that of `str` slices it to escape it. Neither panic ever happens, but both can be reached as
 //! far as a linker sees, and no panic of this crate's is to be.
 
+#[cfg(feature = "test-utils")]
 use core::fmt;
 
 /// Implements `Debug` as the derive does, field by field.
@@ -26,6 +27,7 @@ macro_rules! debug_fields {
 
 /// Implements `Debug` as the derive does, for an enum of named fields, some of which are text
 /// (`as Text`).
+#[cfg(feature = "test-utils")]
 macro_rules! debug_variants {
     ($name:ident { $($variant:ident { $($field:ident $(as $text:ident)?),* }),* $(,)? }) => {
         impl core::fmt::Debug for $name {
@@ -41,11 +43,15 @@ macro_rules! debug_variants {
     };
 }
 
-pub(crate) use {debug_fields, debug_variants};
+pub(crate) use debug_fields;
+#[cfg(feature = "test-utils")]
+pub(crate) use debug_variants;
 
 /// Text of this crate's own, which has nothing to escape.
+#[cfg(feature = "test-utils")]
 pub(crate) struct Text<'a>(pub(crate) &'a &'static str);
 
+#[cfg(feature = "test-utils")]
 impl fmt::Debug for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\"")?;

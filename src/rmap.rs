@@ -3,8 +3,10 @@
 use crate::flags::{PageFlags, UnmapFlags, VmFlags};
 use crate::page::PageLike;
 use crate::pin::Pins;
+#[cfg(doc)]
+use crate::policy::PinMode;
 use crate::policy::{PinPolicy, PinVerdict};
-use crate::unmap::{FlushDebt, PageTables, UnmapError, UnmapRequest, Verdict, unmap_in_vma};
+use crate::unmap::{FlushDebt, PageTables, UnmapError, UnmapRequest, Verdict, begin, unmap_in_vma};
 use crate::vma::Vma;
 use core::fmt;
 
@@ -130,7 +132,7 @@ impl fmt::Display for Outcome {
 /// Unmaps a page from all VMAs that map it, as Linux 5.8's `try_to_unmap` (`mm/rmap.c`) does.
 ///
 /// The pins are read once, before the first VMA, so a pinned page costs the same however often it
-/// is mapped (unless the policy asks [in each VMA](PinPolicy::PER_VMA)). The walk ends when nothing
+/// is mapped (unless the policy asks in each VMA: [`PinMode::PerVma`]). The walk ends when nothing
 /// maps the page any more, or when a VMA stops it. Temporary stacks are passed over when an
 /// anonymous page (not one shared by KSM) is migrated or split.
 ///
@@ -150,15 +152,16 @@ where
     R: Rmap + ?Sized,
     L: PinPolicy,
 {
-    let seen = page.snapshot();
-    if seen.refs == 0 {
-        return Err(UnmapError::NoReference);
-    }
-    match request.ask_with(page, seen) {
-        (PinVerdict::SkipPage, pins) => return Ok(Outcome::Skipped(pins)),
-        (PinVerdict::Refuse, pins) => return Ok(Outcome::Refused(pins)),
-        // A policy that answers per VMA is asked there.
-        (PinVerdict::Proceed | PinVerdict::NextVma, _) => {}
+    let seen = begin(page, request)?;
+    let per_vma = request.policy().mode().is_per_vma();
+    if !per_vma {
+        match request.ask_with(page, seen) {
+            (PinVerdict::Proceed, _) => {}
+            (PinVerdict::SkipPage | PinVerdict::NextVma, pins) => {
+                return Ok(Outcome::Skipped(pins));
+            }
+            (PinVerdict::Refuse, pins) => return Ok(Outcome::Refused(pins)),
+        }
     }
     let passes_stacks = passes_temporary_stacks(request.flags(), seen.flags);
     let mut obstacle = None;
@@ -180,7 +183,7 @@ where
             request,
             rmap,
             debt,
-            L::PER_VMA,
+            per_vma,
         )?;
         if !matches!(verdict, Verdict::Done | Verdict::Unshared) {
             obstacle.get_or_insert(Outcome::StillMapped(verdict));

@@ -6,18 +6,23 @@
 
 use core::cell::Cell;
 use core::convert::Infallible;
+use pinfold::pin::Accounting;
 use pinfold::pin::{
     Biased, LargePageRefs, LedgerError, Owners, PinCount, PinError, PinKind, PinLedger, PinReading,
     Pins, Refined, UnexpectedRefs,
 };
-use pinfold::placement::{Books, Placed, Zone};
-use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, Watermark};
+use pinfold::placement::{Placed, Zone};
+use pinfold::reclaim::{
+    Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
+};
 use pinfold::revoke::{Answer, Level, PinOwner};
 use pinfold::{
-    Bookkeeping, Cleared, Context, CounterDelta, Entry, Failure, FlushMode, Hook, NewEntry,
-    PageFlags, PageLike, PageSnapshot, PageTables, PinPolicy, PlainPage, PlainVma, PteFlags,
-    RefCounts, Requester, UnmapFlags, UnmapRequest, Unmapped, VmFlags, Vma,
+    Context, Entry, Failure, Hook, PageFlags, PageLike, PageSnapshot, PinPolicy, PlainPage,
+    PlainVma, PteFlags, RefCounts, Requester, UnmapFlags, UnmapRequest, Unmapped, VmFlags, Vma,
 };
+
+#[path = "defaults/walk.rs"]
+mod walk;
 
 const ENTRY: Entry = Entry {
     address: 0x1000,
@@ -171,46 +176,6 @@ fn a_reading_is_one_whichever_way_it_is_asked() {
     }
 }
 
-/// A walk with no more than it must have.
-struct BareWalk;
-
-impl PageTables for BareWalk {
-    type Error = Infallible;
-
-    fn next_entry(&mut self) -> Result<Option<Entry>, Infallible> {
-        Ok(None)
-    }
-    fn test_and_clear_young(&mut self, _: &Entry) -> Result<bool, Infallible> {
-        Ok(false)
-    }
-    fn clear(&mut self, entry: &Entry, _: FlushMode) -> Result<Cleared, Infallible> {
-        Ok(Cleared {
-            flags: entry.flags,
-            deferred: false,
-        })
-    }
-    fn install(&mut self, _: &Entry, _: NewEntry) -> Result<(), Infallible> {
-        Ok(())
-    }
-    fn set_page_dirty(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-    fn remove_rmap(&mut self, _: &Entry) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
-
-impl Bookkeeping for BareWalk {}
-
-#[test]
-fn a_bare_walk() {
-    let mut walk = BareWalk;
-    assert_eq!(walk.unshare_pmd(&ENTRY, &(0..1)), Ok(false));
-    assert_eq!(walk.widen_for_sharing(4..8), Ok(4..8));
-    assert_eq!(walk.arch_unmap(&ENTRY, PteFlags::DIRTY), Ok(Hook::Done));
-    assert_eq!(walk.count(CounterDelta::NONE), Ok(()));
-}
-
 /// Lists, and operations on their pages, with no more than they must have.
 struct BareLists;
 
@@ -234,6 +199,9 @@ impl PageOps for BareLists {
     fn remove(&mut self, _: &PlainPage, _: Removal) -> Result<Hook, Infallible> {
         Ok(Hook::Done)
     }
+    fn flush_tlb(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
 }
 
 impl Lists for BareLists {
@@ -245,6 +213,9 @@ impl Lists for BareLists {
         0
     }
     fn free(&mut self, _: PlainPage, _: Release) {}
+    fn failed(&mut self, _: Option<&PlainPage>, error: ShrinkError<Infallible>) {
+        unreachable!("{error}");
+    }
 }
 
 #[test]
@@ -259,7 +230,7 @@ fn bare_operations_on_pages() {
     assert_eq!(ops.split(&page), Ok(Hook::Refused));
     assert_eq!(ops.release_buffers(&page), Ok(Hook::Refused));
     assert_eq!(ops.write_out(&page), Ok(PageOut::Keep));
-    assert_eq!(ops.put_last(&page), Ok(true));
+    assert_eq!(ops.put_last(&page), Ok(None), "kept");
 }
 
 #[test]
@@ -306,7 +277,7 @@ fn owners_and_books_behind_a_reference() {
 
     /// Refuses both.
     struct Closed;
-    impl Books for Closed {
+    impl Accounting for Closed {
         type Charge = ();
         fn charge(&mut self, _: PinKind, _: u64) -> Result<(), LedgerError> {
             Err(LedgerError::Full)
@@ -315,7 +286,7 @@ fn owners_and_books_behind_a_reference() {
             Err(LedgerError::UnknownCharge)
         }
     }
-    fn close<B: Books<Charge = ()>>(mut books: B) -> [Result<(), LedgerError>; 2] {
+    fn close<A: Accounting<Charge = ()>>(mut books: A) -> [Result<(), LedgerError>; 2] {
         [books.charge(PinKind::Short, 1), books.release(())]
     }
     let refused = [Err(LedgerError::Full), Err(LedgerError::UnknownCharge)];

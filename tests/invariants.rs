@@ -7,6 +7,8 @@
 
 #[path = "invariants/asked.rs"]
 mod asked;
+#[path = "invariants/bits.rs"]
+mod bits;
 #[path = "invariants/broken.rs"]
 mod broken;
 #[path = "invariants/debts.rs"]

@@ -11,6 +11,8 @@ mod answers;
 mod cases;
 #[path = "suite_catches/liar.rs"]
 mod liar;
+#[path = "suite_catches/lossy.rs"]
+mod lossy;
 #[path = "suite_catches/observed.rs"]
 mod observed;
 mod pages;

@@ -191,9 +191,6 @@ impl<'a> PageOps for Machine<'a> {
         }
     }
     fn flush_tlb(&mut self) {}
-    fn put_last(&mut self, _: &Ref<'a>) -> bool {
-        true
-    }
 }
 
 impl<'a> Lists for Machine<'a> {

@@ -3,12 +3,19 @@
 use super::{Answers, PageState};
 use crate::debug::debug_fields;
 use crate::flags::{PageFlags, PteFlags, UnmapFlags, VmFlags};
-use crate::pin::PinKind;
+use crate::pin::{PIN_BIAS, PinKind};
 
 /// How many entries a case has at most.
 pub const MAX_ENTRIES: usize = 8;
 /// How many VMAs a case has.
 pub const MAX_VMAS: usize = 3;
+
+/// Mappings and pins come to the edges of widths up to these, references to those of all 32 bits.
+/// Each mapping has a reference, and each biased pin 2^10.
+const MAP_BITS: u32 = 30;
+const PIN_BITS: u32 = 20;
+/// From here on a reference count has overflowed.
+const SIGN: u32 = 1 << 31;
 
 /// One page, what is asked about it, and how its world behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,20 +66,17 @@ impl Case {
         let len = rng.up_to(most);
         let entries =
             core::array::from_fn(|_| entry(&mut rng, page_flags.contains(PageFlags::THP)));
-        let extra_maps = rng.rare(3, &[1, 511, 512, 513, 1023, 1024, 3000, 10_000]);
-        let page = PageState {
-            flags: page_flags,
-            maps: u32::try_from(len).unwrap_or(0).saturating_add(extra_maps),
-            unexplained: rng.rare(
-                3,
-                &[
-                    1, 2, 510, 511, 512, 513, 1021, 1022, 1023, 1024, 1025, 100_000,
-                ],
-            ),
-            short: rng.rare(3, &[1, 1, 2, 3, 100]),
-            longterm: rng.rare(4, &[1, 1, 2, 100]),
-            base_pages,
-        };
+        let page = counts(
+            &mut rng,
+            PageState {
+                flags: page_flags,
+                maps: u32::try_from(len).unwrap_or(0),
+                unexplained: 0,
+                short: 0,
+                longterm: 0,
+                base_pages,
+            },
+        );
         Self {
             page,
             flags,
@@ -142,6 +146,52 @@ impl Case {
         *pins = pins.saturating_add(1);
         self
     }
+}
+
+/// The page with more mappings, references and pins: often none, else near the numbers at which
+/// something changes, or at the edge of a width.
+fn counts(rng: &mut Rng, page: PageState) -> PageState {
+    let few = page.maps;
+    let mut page = PageState {
+        maps: few.saturating_add(rng.rare(
+            3,
+            &[1, 511, 512, 513, 1023, 1024, 3000, 10_000],
+            MAP_BITS,
+        )),
+        unexplained: rng.rare(
+            3,
+            &[
+                1, 2, 510, 511, 512, 513, 1021, 1022, 1023, 1024, 1025, 100_000,
+            ],
+            u32::BITS,
+        ),
+        short: rng.rare(3, &[1, 1, 2, 3, 100], PIN_BITS),
+        longterm: rng.rare(4, &[1, 1, 2, 100], PIN_BITS),
+        ..page
+    };
+    if rng.one_in(16) {
+        page.unexplained = rng
+            .pick(&[
+                SIGN.wrapping_sub(1).wrapping_sub(PIN_BIAS),
+                SIGN.wrapping_add(page.maps),
+                u32::MAX.wrapping_sub(PIN_BIAS),
+                u32::MAX.wrapping_sub(100_000),
+            ])
+            .and_then(|refs| refs.checked_sub(page.refs_without_unexplained()?))
+            .unwrap_or(page.unexplained);
+    }
+    // What does not fit into a reference count with biased pins is made to.
+    for too_many in [
+        |page: &mut PageState, _| page.unexplained = 0,
+        |page: &mut PageState, few| page.maps = few,
+        |page: &mut PageState, _| page.longterm = 0,
+    ] {
+        if page.refs(PIN_BIAS).is_some() {
+            break;
+        }
+        too_many(&mut page, few);
+    }
+    page
 }
 
 fn fail(rng: &mut Rng) -> [Option<u32>; 2] {
@@ -314,12 +364,22 @@ impl Rng {
         from.get(at).copied()
     }
 
-    /// One of `values` in 1 of `n` cases, else 0.
-    fn rare(&mut self, n: u32, values: &[u32]) -> u32 {
-        if self.one_in(n) {
-            self.pick(values).unwrap_or(0)
-        } else {
+    /// In 1 of `n` cases one of `values`, or a number at the edge of some width up to `bits`;
+    /// else 0.
+    fn rare(&mut self, n: u32, values: &[u32], bits: u32) -> u32 {
+        if !self.one_in(n) {
             0
+        } else if self.one_in(3) {
+            self.edge(bits)
+        } else {
+            self.pick(values).unwrap_or(0)
         }
+    }
+
+    /// A power of two up to 2^`bits`, one less or one more.
+    fn edge(&mut self, bits: u32) -> u32 {
+        let power = 1u32.checked_shl(self.below(bits.saturating_add(1)));
+        let less = power.map_or(u32::MAX, |power| power.saturating_sub(1));
+        less.saturating_add(self.below(3))
     }
 }

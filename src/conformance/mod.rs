@@ -1,5 +1,7 @@
 //! A suite that any page representation can be put through, and the machine that it runs on.
 //!
+//! Needs the feature `test-utils`.
+//!
 //! An embedder implements [`BuildPage`] for its page and calls [`suite`]: the page's own contract,
 //! the readings of its pins, the policies, the walks with every kind of fault, and the
 //! [invariants](crate::invariants) of all of them. An embedder's own policy goes through
@@ -140,15 +142,32 @@ impl PageState {
         refs
     }
 
-    /// The reference count, with so many references for each pin; `None` if it, or one more pin,
-    /// does not fit.
+    /// The reference count, with so many references for each pin.
+    ///
+    /// From 2^31 on the count has overflowed and is negative, as Linux's would be. `None` if it does
+    /// not fit into 32 bits, or if it would change its sign while a walk takes the mappings or takes
+    /// one pin more.
     #[must_use]
     pub fn refs(&self, per_pin: u32) -> Option<i32> {
         let pins = u64::from(self.pins().total).checked_mul(u64::from(per_pin))?;
         let refs = u64::from(self.explained())
             .checked_add(u64::from(self.unexplained))?
             .checked_add(pins)?;
-        let refs = i32::try_from(refs).ok()?;
-        refs.checked_add(i32::try_from(per_pin).ok()?).map(|_| refs)
+        let count = |refs: u64| u32::try_from(refs).ok().map(signed);
+        let fewest = count(refs.checked_sub(u64::from(self.maps))?)?;
+        let most = count(refs.checked_add(u64::from(per_pin))?)?;
+        let same_sign = fewest.is_negative() == most.is_negative();
+        count(refs).filter(|_| same_sign)
     }
+
+    /// The references of the mappings, the state and the biased pins.
+    fn refs_without_unexplained(&self) -> Option<u32> {
+        let pins = self.pins().total.checked_mul(PIN_BIAS)?;
+        self.explained().checked_add(pins)
+    }
+}
+
+/// The bits of an overflowed count, as a representation keeps them.
+const fn signed(refs: u32) -> i32 {
+    i32::from_ne_bytes(refs.to_ne_bytes())
 }

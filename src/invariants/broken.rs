@@ -1,6 +1,7 @@
 //! Which invariant broke.
 
 use crate::debug::{Text, debug_variants};
+use crate::flags::PteFlags;
 use crate::pin::{PinCount, Pins};
 use crate::policy::Operation;
 use core::fmt;
@@ -18,7 +19,8 @@ pub enum Broken {
         /// Entries after.
         after: usize,
     },
-    /// A page with a true pin that its policy counts keeps all its entries.
+    /// A page with a true pin that its policy counts keeps all its entries, unless it is poisoned or
+    /// the request is forced.
     PinnedUnmapped {
         /// Pins that count.
         pins: u32,
@@ -85,6 +87,15 @@ pub enum Broken {
     EntryChanged {
         /// The entry, in bytes.
         address: u64,
+    },
+    /// A swap or migration entry carries the bits of the entry that it replaced, and no others.
+    BitsNotCarried {
+        /// The entry, in bytes.
+        address: u64,
+        /// The bits of the entry that was replaced.
+        had: PteFlags,
+        /// The bits of the entry in its place.
+        has: PteFlags,
     },
     /// What was dirty before, page or entry, is dirty after.
     DirtyLost {
@@ -224,6 +235,7 @@ debug_variants!(Broken {
     RefsLost { fell, taken },
     RmapsLost { removed, taken },
     EntryChanged { address },
+    BitsNotCarried { address, had, has },
     DirtyLost { address },
     SlotsLost { held, installed },
     ResidentLost { change, taken },
@@ -287,6 +299,12 @@ impl fmt::Display for Broken {
             Self::EntryChanged { address } => {
                 write!(f, "the entry at {address:#x} was not taken, but changed")
             }
+            Self::BitsNotCarried { address, had, has } => write!(
+                f,
+                "the entry at {address:#x} had the bits {:#x}, the one in its place has {:#x}",
+                had.bits(),
+                has.bits()
+            ),
             Self::DirtyLost { address: None } => f.write_str("the dirty page is clean"),
             Self::DirtyLost {
                 address: Some(address),

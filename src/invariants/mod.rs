@@ -1,5 +1,7 @@
 //! What must hold, as functions that any embedder's property test can call.
 //!
+//! Needs the feature `test-utils`.
+//!
 //! A test fills a [`Snapshot`] of its own world before and after a walk, tells what was asked and
 //! how it ended, and [`walk`] says which invariant broke, if any. Nothing here needs a test
 //! framework, allocates or panics. Each invariant also has a function of its own, so that a report
@@ -8,7 +10,7 @@
 //! | about | functions |
 //! | --- | --- |
 //! | pins and walks | [`pinned_stays`], [`second_look`], [`skip_touches_nothing`], [`monotone`], [`alike`] |
-//! | what a walk leaves | [`mlocked_stays`], [`nothing_lost`], [`in_place`], [`dirty_kept`], [`slots`], [`counters`], [`flushes`], [`notifier`] |
+//! | what a walk leaves | [`mlocked_stays`], [`nothing_lost`], [`in_place`], [`bits_carried`], [`dirty_kept`], [`slots`], [`counters`], [`flushes`], [`notifier`] |
 //! | readings | [`reading`], [`refined_reading`] |
 //! | policies | [`policy`] |
 //!
@@ -35,27 +37,27 @@
 //! );
 //! ```
 
+mod asked;
 mod broken;
 mod pins;
 mod walk;
 
+pub use asked::{Asked, Counted};
 pub use broken::Broken;
 pub use pins::{monotone, policy, reading, refined_reading};
 pub use walk::{
-    alike, counters, dirty_kept, flushes, in_place, mlocked_stays, nothing_lost, notifier,
-    pinned_stays, second_look, skip_touches_nothing, slots, walk,
+    alike, bits_carried, counters, dirty_kept, flushes, in_place, mlocked_stays, nothing_lost,
+    notifier, pinned_stays, second_look, skip_touches_nothing, slots, walk,
 };
 
 use crate::debug::debug_fields;
-use crate::flags::{PageFlags, PteFlags, UnmapFlags, VmFlags};
-use crate::pin::{PinCount, Pins};
-use crate::policy::{Context, Operation, PinPolicy};
+use crate::flags::{PageFlags, PteFlags, VmFlags};
 use crate::rmap::{Outcome, Unmapped};
 use crate::unmap::{CounterDelta, Failure, Owed, Verdict, Walked};
 
 /// What stands in one page-table entry.
 ///
-/// Exhaustive: it is what a walk can leave there.
+/// Complete on purpose: it is what a walk can leave there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryKind {
     /// It maps the page.
@@ -77,7 +79,8 @@ pub struct EntryAt {
     pub address: u64,
     /// What stands there.
     pub kind: EntryKind,
-    /// Its bits.
+    /// Its bits, as they are when it is cleared: a write through it after the snapshot counts. Of
+    /// a swap or migration entry, the bits that it carries.
     pub flags: PteFlags,
     /// The state of its VMA.
     pub vma: VmFlags,
@@ -208,108 +211,9 @@ impl Snapshot<'_> {
     };
 }
 
-/// Which true pins a policy counts against an operation.
-///
-/// Exhaustive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Counted {
-    /// None: the operation is not hindered.
-    Nothing,
-    /// The long-term ones.
-    Longterm,
-    /// All.
-    Any,
-}
-
-impl Counted {
-    /// Asks a policy: which single exact pin is enough for it.
-    #[must_use]
-    pub fn by<L: PinPolicy>(policy: &L, operation: Operation, context: Context) -> Self {
-        let stops = |longterm| {
-            let pins = Pins::Exactly(PinCount {
-                total: 1,
-                longterm: Some(longterm),
-            });
-            !policy.verdict(operation, context, pins).proceeds()
-        };
-        if !L::READS_PINS {
-            Self::Nothing
-        } else if stops(0) {
-            Self::Any
-        } else if stops(1) {
-            Self::Longterm
-        } else {
-            Self::Nothing
-        }
-    }
-
-    /// How many of these pins count.
-    #[must_use]
-    pub const fn of(self, snapshot: &Snapshot<'_>) -> u32 {
-        match self {
-            Self::Nothing => 0,
-            Self::Longterm => snapshot.longterm,
-            Self::Any => snapshot.pins,
-        }
-    }
-}
-
-/// What was asked of a walk, and what its policy makes of pins.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
-    /// The flags.
-    pub flags: UnmapFlags,
-    reclaim: Counted,
-    demote: Counted,
-    migrate: Counted,
-    split: Counted,
-    /// Whether the policy asks again after an entry is cleared.
-    pub second_look: bool,
-}
-
-debug_fields!(Asked {
-    flags,
-    reclaim,
-    demote,
-    migrate,
-    split,
-    second_look,
-});
-
-impl Asked {
-    /// What `policy` makes of a request with these flags in this context.
-    #[must_use]
-    pub fn new<L: PinPolicy>(flags: UnmapFlags, policy: &L, context: Context) -> Self {
-        let by = |operation| Counted::by(policy, operation, context);
-        Self {
-            flags,
-            reclaim: by(Operation::Reclaim),
-            demote: by(Operation::Demote),
-            migrate: by(Operation::Migrate),
-            split: by(Operation::Split),
-            second_look: L::READS_PINS && L::SECOND_LOOK,
-        }
-    }
-
-    /// The pins that count against what was asked of such a page. Munlock bookkeeping, poison
-    /// handling and a forced unmap are never hindered, as far as invariants go.
-    #[must_use]
-    pub const fn counted(&self, page: PageFlags) -> Counted {
-        match Operation::of(self.flags, page) {
-            Operation::Reclaim => self.reclaim,
-            Operation::Demote => self.demote,
-            Operation::Migrate => self.migrate,
-            Operation::Split => self.split,
-            Operation::Munlock | Operation::Poison | Operation::Unmap | Operation::Free => {
-                Counted::Nothing
-            }
-        }
-    }
-}
-
 /// How a walk ended.
 ///
-/// Exhaustive.
+/// Complete on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum How {
     /// One VMA, with this verdict.

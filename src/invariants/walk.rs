@@ -12,7 +12,7 @@ type Holds = Result<(), Broken>;
 ///
 /// The first that does not hold.
 pub fn walk(walk: &Walk<'_>) -> Holds {
-    const ALL: [fn(&Walk<'_>) -> Holds; 12] = [
+    const ALL: [fn(&Walk<'_>) -> Holds; 13] = [
         same_entries,
         pinned_stays,
         second_look,
@@ -20,6 +20,7 @@ pub fn walk(walk: &Walk<'_>) -> Holds {
         mlocked_stays,
         nothing_lost,
         in_place,
+        bits_carried,
         dirty_kept,
         slots,
         counters,
@@ -49,15 +50,15 @@ fn same_entries(walk: &Walk<'_>) -> Holds {
 /// A page that is pinned when the walk begins stays mapped, if its policy counts such a pin against
 /// what was asked.
 ///
-/// Munlock bookkeeping, poison handling and forced unmaps are not hindered
-/// ([`Operation::of`](crate::Operation::of)).
+/// A huge mapping of it is not split either. A poisoned page and a forced request are exempt, and
+/// nothing else: see [`Asked::counted`](super::Asked::counted).
 ///
 /// # Errors
 ///
 /// [`Broken::PinnedUnmapped`].
 pub fn pinned_stays(walk: &Walk<'_>) -> Holds {
     let pins = walk.asked.counted(walk.before.page).of(&walk.before);
-    let gone = pairs(walk).find(|pair| pair.gone());
+    let gone = pairs(walk).find(|pair| pair.gone() || pair.split());
     if pins == 0 || (walk.ending.taken == 0 && gone.is_none()) {
         return Ok(());
     }
@@ -219,6 +220,38 @@ pub fn in_place(walk: &Walk<'_>) -> Holds {
     }
 }
 
+/// A swap or migration entry carries the bits of the entry that it replaced: soft-dirty and
+/// userfaultfd's write protection; a migration entry also whether writes were allowed. It has no
+/// bit that the entry did not have.
+///
+/// The migration entry of a device-private page need not carry the permission to write: Linux 5.8
+/// makes it read-only.
+///
+/// # Errors
+///
+/// [`Broken::BitsNotCarried`].
+pub fn bits_carried(walk: &Walk<'_>) -> Holds {
+    // Not the crate's own constants: a bit that they lost would be lost here too.
+    const TRACKING: PteFlags = PteFlags::SOFT_DIRTY.union(PteFlags::UFFD_WP);
+    for pair in pairs(walk).filter(Pair::taken) {
+        let carries = match pair.after.kind {
+            EntryKind::Swap => TRACKING,
+            EntryKind::Migration if device_private(walk, pair.before) => TRACKING,
+            EntryKind::Migration => TRACKING.union(PteFlags::WRITABLE),
+            EntryKind::Present | EntryKind::Empty | EntryKind::Poison => continue,
+        };
+        let (had, has) = (pair.before.flags, pair.after.flags);
+        if !has.contains(had.intersection(carries)) || !had.contains(has) {
+            return Err(Broken::BitsNotCarried {
+                address: pair.before.address,
+                had,
+                has,
+            });
+        }
+    }
+    Ok(())
+}
+
 /// What was dirty before, the page or an entry of it, is dirty after.
 ///
 /// The entries of device-private memory under MIGRATION have no dirty bit of the CPU's and are
@@ -376,6 +409,13 @@ impl Pair<'_> {
     /// It no longer maps the page.
     fn gone(&self) -> bool {
         self.before.kind == EntryKind::Present && self.after.kind != EntryKind::Present
+    }
+
+    /// It was a PMD, and is one no longer.
+    fn split(&self) -> bool {
+        self.before.kind == EntryKind::Present
+            && self.before.flags.contains(PteFlags::PMD)
+            && !self.after.flags.contains(PteFlags::PMD)
     }
 
     /// It no longer maps the page, and nobody owes it.

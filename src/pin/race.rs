@@ -113,3 +113,9 @@ impl fmt::Display for FastPinError {
 }
 
 impl core::error::Error for FastPinError {}
+
+impl From<PinError> for FastPinError {
+    fn from(error: PinError) -> Self {
+        Self::Refused(error)
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::decide::Referenced;
 use super::fate::{pin_hint, set_aside};
+use super::lap::Met;
 use super::lists::{Lists, Lru};
 use super::stats::Stats;
 use super::{Fate, ScanControl};
@@ -9,8 +10,7 @@ use crate::flags::{PageFlags, VmFlags};
 use crate::page::PageLike;
 use crate::policy::PinPolicy;
 
-/// Moves one page from an active list to where it belongs, and counts it; returns whether it is on
-/// its list because of its pins.
+/// Moves one page from an active list to where it belongs, and counts it.
 ///
 /// Executable file pages that were used stay, all others are deactivated (`shrink_active_list`,
 /// `mm/vmscan.c`, 5.8). A pinned page is parked or stays, before its references are counted.
@@ -20,12 +20,13 @@ pub(super) fn age_page<B, L>(
     control: &ScanControl<L>,
     lists: &mut B,
     stats: &mut Stats,
-) -> bool
+) -> Met
 where
     B: Lists,
     L: PinPolicy,
 {
     let pages = page.base_pages();
+    let met = |pinned| Met { pages, pinned };
     if let Some(pins) = pin_hint(&page, control) {
         let on_list = match set_aside(control, pins) {
             Fate::Parked(pins) => lists.park(page, pins),
@@ -34,12 +35,14 @@ where
         return match on_list {
             Ok(()) => {
                 stats.refill(|stats| &mut stats.active_parked, pages);
-                false
+                met(false)
             }
             Err(page) => {
+                // It may be handed back because its last pin was dropped.
+                let pinned = pin_hint(&page, control).is_some();
                 lists.put(list, page);
                 stats.refill(|stats| &mut stats.active_pinned, pages);
-                true
+                met(pinned)
             }
         };
     }
@@ -52,7 +55,7 @@ where
         lists.put(Lru::of(flags.difference(PageFlags::ACTIVE)), page);
         stats.refill(|stats| &mut stats.deactivated, pages);
     }
-    false
+    met(false)
 }
 
 const fn stays_active(page: PageFlags, found: Referenced) -> bool {

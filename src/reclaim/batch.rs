@@ -1,11 +1,11 @@
 //! A batch of pages between their list and their fates: unmapped one by one, flushed together.
 
-use super::fate::{FirstHalf, Shared, State, Unmapped};
+use super::fate::{FirstHalf, Shared, State, Unmapped, pin_hint};
+use super::lap::Met;
 use super::lists::{Lists, Lru};
 use super::stats::Stats;
 use super::{Fate, KeepReason, ScanControl};
 use crate::page::PageLike;
-use crate::pin::PinReading;
 use crate::policy::PinPolicy;
 use crate::unmap::FlushDebt;
 
@@ -16,7 +16,10 @@ pub const SWAP_CLUSTER_MAX: usize = 32;
 pub(super) struct Batch<P> {
     unmapped: [Option<(P, State, Unmapped)>; SWAP_CLUSTER_MAX],
     len: usize,
+    /// Base pages that are unmapped.
     pages: u64,
+    /// Base pages that were unmapped, and are on the list again because of their pins.
+    pinned: u64,
     list: Lru,
     debt: FlushDebt,
     write_room: u32,
@@ -28,6 +31,7 @@ impl<P: PageLike> Batch<P> {
             unmapped: [const { None }; SWAP_CLUSTER_MAX],
             len: 0,
             pages: 0,
+            pinned: 0,
             list,
             debt: FlushDebt::none(),
             write_room: lists.write_room(),
@@ -39,21 +43,20 @@ impl<P: PageLike> Batch<P> {
         self.pages
     }
 
-    /// Unmaps a page that was taken off the list, or puts it where its fate says; returns whether
-    /// it is on the list again because of its pins.
+    /// Unmaps a page that was taken off the list, or puts it where its fate says.
     pub(super) fn add<B, L>(
         &mut self,
         page: P,
         control: &ScanControl<L>,
         lists: &mut B,
         stats: &mut Stats,
-    ) -> bool
+    ) -> Met
     where
         B: Lists<Page = P>,
         L: PinPolicy,
     {
         if self.len >= SWAP_CLUSTER_MAX {
-            self.finish(control, lists, stats);
+            self.finish_unmapped(control, lists, stats);
         }
         let mut state = State::new(&page);
         loop {
@@ -67,37 +70,57 @@ impl<P: PageLike> Batch<P> {
             self.write_room = shared.write_room;
             match half {
                 FirstHalf::Ended(fate) => {
-                    return settle::<_, L>(self.list, page, state, fate, lists, stats);
+                    let pinned = settle(self.list, page, state, fate, control, lists, stats);
+                    let pages = state.pages;
+                    return Met { pages, pinned };
                 }
                 FirstHalf::Wait => {
                     // No page may be locked meanwhile: its writer may need the lock.
-                    self.finish(control, lists, stats);
+                    self.finish_unmapped(control, lists, stats);
                     lists.wait_for_writeback(&page);
                 }
                 FirstHalf::Unmapped(unmapped) => {
-                    self.pages = self.pages.saturating_add(u64::from(state.pages));
+                    let pages = state.pages;
+                    self.pages = self.pages.saturating_add(u64::from(pages));
                     if let Some(slot) = self.unmapped.get_mut(self.len) {
                         *slot = Some((page, state, unmapped));
                         self.len = self.len.saturating_add(1);
                     }
-                    return false;
+                    return Met {
+                        pages,
+                        pinned: false,
+                    };
                 }
             }
         }
     }
 
-    /// Flushes the TLB once, and brings each unmapped page to its fate.
+    /// Flushes the TLB once, and brings each unmapped page to its fate. Returns how many base pages
+    /// of the batch were unmapped and are on the list again because of their pins.
     pub(super) fn finish<B, L>(
-        &mut self,
+        mut self,
         control: &ScanControl<L>,
         lists: &mut B,
         stats: &mut Stats,
-    ) where
+    ) -> u64
+    where
         B: Lists<Page = P>,
         L: PinPolicy,
     {
+        self.finish_unmapped(control, lists, stats);
+        self.pinned
+    }
+
+    fn finish_unmapped<B, L>(&mut self, control: &ScanControl<L>, lists: &mut B, stats: &mut Stats)
+    where
+        B: Lists<Page = P>,
+        L: PinPolicy,
+    {
+        // Also where every page was kept: entries of theirs may be gone.
         self.debt.flush(|| lists.flush_tlb());
-        let submits = self.len > 0;
+        if self.len == 0 {
+            return;
+        }
         for slot in &mut self.unmapped {
             let Some((page, mut state, unmapped)) = slot.take() else {
                 break;
@@ -109,23 +132,23 @@ impl<P: PageLike> Batch<P> {
                 write_room: self.write_room,
             };
             let fate = state.on(&page, &mut shared, lists).second_half(unmapped);
-            settle::<_, L>(self.list, page, state, fate, lists, stats);
+            if settle(self.list, page, state, fate, control, lists, stats) {
+                self.pinned = self.pinned.saturating_add(u64::from(state.pages));
+            }
         }
-        if submits {
-            lists.submit();
-        }
+        lists.submit();
         self.len = 0;
         self.pages = 0;
     }
 }
 
-/// Puts a page where its fate says and counts it; returns whether it is on the list again because of
-/// its pins.
+/// Puts a page where its fate says and counts it; returns whether it is pinned and on its list again.
 fn settle<B, L>(
     list: Lru,
     page: B::Page,
     state: State,
     fate: Fate,
+    control: &ScanControl<L>,
     lists: &mut B,
     stats: &mut Stats,
 ) -> bool
@@ -133,19 +156,31 @@ where
     B: Lists,
     L: PinPolicy,
 {
-    let mut fate = fate;
-    match fate {
-        Fate::Freed => lists.free(page),
-        Fate::Raced => {}
-        Fate::Parked(pins) => {
-            if let Err(page) = lists.park(page, pins) {
-                fate = Fate::Kept(KeepReason::Pinned(pins));
-                lists.put(list, page);
-            }
+    let (fate, pinned) = match fate {
+        Fate::Freed => {
+            lists.free(page);
+            (fate, false)
         }
+        Fate::Raced => (fate, false),
+        Fate::Parked(pins) => match lists.park(page, pins) {
+            Ok(()) => (fate, false),
+            Err(page) => {
+                // It may be handed back because its last pin was dropped.
+                let pinned = pin_hint(&page, control).is_some();
+                lists.put(list, page);
+                (Fate::Kept(KeepReason::Pinned(pins)), pinned)
+            }
+        },
         // By its flags: its kind may have changed.
-        Fate::Kept(_) | Fate::Activated(_) => lists.put(Lru::of(page.flags()), page),
-    }
+        Fate::Kept(reason) => {
+            lists.put(Lru::of(page.flags()), page);
+            (fate, matches!(reason, KeepReason::Pinned(_)))
+        }
+        Fate::Activated(_) => {
+            lists.put(Lru::of(page.flags()), page);
+            (fate, false)
+        }
+    };
     state.count(fate, stats);
-    matches!(fate, Fate::Kept(KeepReason::Pinned(_)))
+    pinned
 }

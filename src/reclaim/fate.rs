@@ -6,8 +6,8 @@ use super::stats::Stats;
 use super::{ActivateReason, Fate, KeepReason, ScanControl};
 use crate::flags::{PageFlags, UnmapFlags};
 use crate::page::PageLike;
-use crate::pin::{PinReading, Pins};
-use crate::policy::{Operation, PinPolicy, PinVerdict};
+use crate::pin::Pins;
+use crate::policy::{self, Operation, PinPolicy};
 use crate::unmap::{Attempt, FlushDebt};
 
 /// How often a page is scanned that is under writeback each time, before it is kept.
@@ -80,14 +80,12 @@ where
     P: PageLike,
     L: PinPolicy,
 {
-    if !L::READS_PINS {
+    if !control.policy.mode().reads_pins() {
         return None;
     }
-    let pins = L::Reading::read(page);
-    match control.policy.verdict(operation, control.context, pins) {
-        PinVerdict::Proceed => None,
-        PinVerdict::NextVma | PinVerdict::SkipPage | PinVerdict::Refuse => Some(pins),
-    }
+    let (seen, context) = (page.snapshot(), control.context);
+    let (verdict, pins) = policy::ask(&control.policy, page, seen, context, |_| operation);
+    (!verdict.proceeds()).then_some(pins)
 }
 
 /// The fate of a page that its pins protect.

@@ -104,7 +104,8 @@ pub trait Lists: PageOps {
         None
     }
 
-    /// How many base pages are parked.
+    /// How many base pages are parked. An embedder that parks pages says so here: a
+    /// [sweep](unpark) looks at no more, and a pass learns from it that parked pages came back.
     fn pages_parked(&self) -> u64 {
         0
     }
@@ -128,8 +129,8 @@ pub trait Lists: PageOps {
 
     /// Asks other holders of memory to shrink, such as
     /// [device shrinkers](crate::shrinker::shrink_slab), and returns how many base pages came back:
-    /// to the allocator, that is. Pages that were only unpinned count when the scan takes them; one
-    /// that counts them here too ends too early.
+    /// to the allocator, that is. Pages that were only unpinned count when the scan takes them, also
+    /// after the last time, at priority 0; one that counts them here too ends too early.
     fn shrink_others(&mut self, priority: u8) -> u64 {
         let _ = priority;
         0

@@ -10,6 +10,7 @@ mod lists;
 mod ops;
 mod page_lists;
 mod park;
+mod plan;
 mod scan;
 mod stats;
 mod steps;

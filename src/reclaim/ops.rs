@@ -3,6 +3,7 @@
 use super::decide::Referenced;
 use crate::flags::PageFlags;
 use crate::page::PageLike;
+use crate::pin::RefsLeft;
 use crate::policy::PinPolicy;
 use crate::rmap::Outcome;
 use crate::unmap::{Attempt, FlushDebt, UnmapError, UnmapRequest};
@@ -38,7 +39,7 @@ pub enum Removal {
 
 /// The operations on one isolated page.
 ///
-/// Six methods are required. The others have defaults for embedders that do not have the thing: no
+/// Five methods are required. The others have defaults for embedders that do not have the thing: no
 /// contention for the page lock, no swap, no writing, no huge pages, no buffers. A page that needs
 /// one of these stays in memory.
 ///
@@ -57,12 +58,12 @@ pub enum Removal {
 /// | `update`, `referenced` | held | the caller's | |
 /// | `unmap` | held | those of the mappings are dropped | deferred flushes are in `debt` |
 /// | `add_to_swap` | held | the swap cache takes one for each base page | `SWAP_CACHE`, `SWAP_BACKED` and `DIRTY` are set |
-/// | `split` | held | each tail page has one for the list | the tails are on a list |
+/// | `split` | held | each tail page has one for the list | the tails are at the old end of the list |
 /// | `flush_tlb` | held, for a batch of pages | | no TLB has an entry that was cleared before |
 /// | `write_out` | held; released on `Success` | the caller's | see there |
 /// | `release_buffers` | held | the buffers' one is dropped | `PRIVATE` is clear |
 /// | `remove` | held | frozen: the count is zero | the page is in no cache |
-/// | `put_last` | not held | the caller's is dropped | `true` if it was the last |
+/// | `put_last` | not held | the caller's is dropped | whether it was the last |
 /// | `wait_for_writeback` | not held | the caller's | `WRITEBACK` is clear |
 /// | `submit` | not held | | the writes of the batch are under way |
 /// | `unlock` | released | the caller's | |
@@ -97,9 +98,6 @@ pub trait PageOps {
 
     /// Flushes every TLB that may hold an entry whose flush was deferred. It cannot fail.
     fn flush_tlb(&mut self);
-
-    /// Drops the caller's reference on a page that is in no cache; `true` if it was the last.
-    fn put_last(&mut self, page: &Self::Page) -> bool;
 
     /// Takes the page lock, without waiting. The lock is held over a batch of pages until each of
     /// them is done.
@@ -141,7 +139,8 @@ pub trait PageOps {
         false
     }
 
-    /// Splits the huge page. Its tail pages go to a list, where the scan finds them.
+    /// Splits the huge page. Its tail pages go to the old end of its list, so that the scan takes
+    /// them next.
     fn split(&mut self, page: &Self::Page) -> Attempt {
         Attempt::Refused
     }
@@ -175,6 +174,14 @@ pub trait PageOps {
     /// Releases the private buffers of the page (`try_to_release_page`).
     fn release_buffers(&mut self, page: &Self::Page) -> Attempt {
         Attempt::Refused
+    }
+
+    /// Drops the caller's reference on a page in no cache, which had no other reference when it was
+    /// unlocked. [`RefsLeft::Last`]: the page is freed. [`RefsLeft::Some`]: somebody else has found
+    /// the page meanwhile and frees it. `None`, the default: the reference is not dropped, and the
+    /// page is kept.
+    fn put_last(&mut self, page: &Self::Page) -> Option<RefsLeft> {
+        None
     }
 
     /// Is told of a page that could not be unmapped because of an error. The page is kept.

@@ -1,28 +1,37 @@
 //! The loop over the lists: from the gentlest priority to the hardest, in batches, until the target
 //! is met; and the budgeted step.
 
-use super::ScanControl;
 use super::active::age_page;
 use super::batch::{Batch, SWAP_CLUSTER_MAX};
 use super::lap::{Lap, Turn};
 use super::lists::{Lists, Lru};
+use super::plan::plan;
 use super::stats::Stats;
+use super::{KeepReason, ScanControl};
 use crate::debug::debug_fields;
-use crate::page::PageLike;
+use crate::pin::Pins;
 use crate::policy::{Context, PinPolicy};
 
 /// A pass over the lists for a number of pages: priorities 12 to 0, batches of 32.
 ///
 /// At each priority a list is scanned for its length shifted right by it, and the lists take turns,
-/// a batch each. The pass ends with the page that meets its target. [`run`](Self::run) goes to the
-/// end; [`step`](Self::step) does a bounded part and can be called again, and many small steps do
-/// what one large one does.
+/// a batch each. Then [others](Lists::shrink_others) are asked for memory. The pass ends with the
+/// page that meets its target. [`run`](Self::run) goes to the end; [`step`](Self::step) does a
+/// bounded part and can be called again, and many small steps do what one large one does.
 ///
-/// Where the node is nearly out of file pages and anonymous ones are left to scan, only these are,
-/// at all priorities but the hardest, as in Linux (`file_is_tiny`, `get_scan_count`). Pinned pages
-/// do not count as left to scan: parked ones are on no list, those that were met on a list in its
-/// latest lap are left out of its length, and a list on which a whole lap met nothing else is done
-/// with until others come.
+/// # Pinned pages
+///
+/// Pins may go at any moment of a pass, and what they held is reclaimable again. No count of pinned
+/// pages shortens a scan: at the hardest priority every page on the lists is scanned. If pinned
+/// pages were met there and put back, or parked pages came back, the lists are scanned once more
+/// after others were asked for the last time. So a pass that is [`Exhausted`](Progress::Exhausted)
+/// has taken what was held by pins that went until then; what later ones held is for the next pass.
+///
+/// The number of pinned pages is only used to compare lists: an active list is aged while it is
+/// longer than the unpinned part of its inactive list, and where the node is nearly out of unpinned
+/// file pages and anonymous ones are left to scan, only these are, at all priorities but the
+/// hardest, as in Linux (`file_is_tiny`, `get_scan_count`). Parked pages are on no list and cost
+/// nothing.
 pub struct LruScan {
     target: u64,
     others: u64,
@@ -30,9 +39,10 @@ pub struct LruScan {
     plan: Option<[u64; 4]>,
     turn: Turn,
     laps: [Lap; 4],
-    /// Lists on which a lap met nothing but pinned pages; whether that changes the plan.
-    given_up: [bool; 4],
-    replan: bool,
+    /// The pinned pages when the priority began.
+    began: Pinned,
+    /// Whether the hardest priority is scanned for the second time.
+    again: bool,
     exhausted: bool,
     stats: Stats,
 }
@@ -44,8 +54,8 @@ debug_fields!(LruScan {
     plan,
     turn,
     laps,
-    given_up,
-    replan,
+    began,
+    again,
     exhausted,
     stats,
 });
@@ -63,6 +73,17 @@ pub enum Progress {
     Exhausted,
 }
 
+/// What became of pinned pages so far, in base pages.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pinned {
+    /// Met by this pass, and put back on their lists.
+    stayed: u64,
+    /// Met by this pass, and parked.
+    taken_off: u64,
+    /// Parked now, by whomever.
+    parked: u64,
+}
+
 impl LruScan {
     /// A pass for `target` base pages.
     #[must_use]
@@ -74,8 +95,8 @@ impl LruScan {
             plan: None,
             turn: Turn::NONE,
             laps: [Lap::default(); 4],
-            given_up: [false; 4],
-            replan: false,
+            began: Pinned::default(),
+            again: false,
             exhausted: false,
             stats: Stats::default(),
         }
@@ -105,8 +126,9 @@ impl LruScan {
         &self.stats
     }
 
-    /// How many base pages on a list were pinned, as the pass met them in its latest lap. Parked
-    /// ones are on no list.
+    /// How many base pages on a list were pinned when the pass met them last. Exact, as of then, for
+    /// a pass that is [`Exhausted`](Progress::Exhausted); else an estimate. Parked ones are on no
+    /// list.
     #[must_use]
     pub fn pinned_on(&self, list: Lru) -> u64 {
         self.laps.get(list.index()).map_or(0, |lap| lap.pinned())
@@ -114,9 +136,8 @@ impl LruScan {
 
     /// Scans to the end.
     ///
-    /// Bounded: at each of the 13 priorities no list is scanned for more pages than it had when
-    /// that priority began. In a pass, this can be so once more for each of the four lists that
-    /// turns out to be pinned all over.
+    /// Bounded: at each of the 13 priorities no list is scanned for more pages than it had when that
+    /// priority began, shifted right by it. The hardest is scanned twice at most.
     pub fn run<B, L>(&mut self, lists: &mut B, control: &ScanControl<L>) -> Progress
     where
         B: Lists,
@@ -146,24 +167,14 @@ impl LruScan {
                 return Progress::Exhausted;
             }
             if self.plan.is_none() {
-                self.plan = Some(self.make_plan(lists));
-                self.turn = Turn::NONE;
+                self.begin(lists);
             }
             match self.next_list() {
                 Some(list) => {
                     let looked_at = self.batch(list, lists, &control.at(self.priority), budget);
                     budget = budget.saturating_sub(looked_at.max(1));
                 }
-                None if core::mem::take(&mut self.replan) => self.plan = None,
-                None => {
-                    let others = lists.shrink_others(self.priority);
-                    self.others = self.others.saturating_add(others);
-                    self.plan = None;
-                    match self.priority.checked_sub(1) {
-                        Some(harder) => self.priority = harder,
-                        None => self.exhausted = true,
-                    }
-                }
+                None => self.end_priority(lists),
             }
         }
         if self.reclaimed() >= self.target {
@@ -171,6 +182,54 @@ impl LruScan {
         } else {
             Progress::More
         }
+    }
+
+    /// Scans one batch of a list; returns how many pages it looked at.
+    fn batch<B, L>(
+        &mut self,
+        list: Lru,
+        lists: &mut B,
+        control: &ScanControl<L>,
+        budget: u32,
+    ) -> u32
+    where
+        B: Lists,
+        L: PinPolicy,
+    {
+        let mut batch = Batch::new(list, lists);
+        let mut looked_at: u32 = 0;
+        while looked_at < budget && self.turn.left > 0 && self.left(list) > 0 {
+            if self.reclaimed().saturating_add(batch.pages()) >= self.target {
+                break;
+            }
+            if let Some(lap) = self.laps.get_mut(list.index()) {
+                if lap.is_over() {
+                    lap.begin(lists.pages(list));
+                }
+            }
+            let Some(page) = lists.take(list) else {
+                self.end(list);
+                break;
+            };
+            looked_at = looked_at.saturating_add(1);
+            self.turn.left = self.turn.left.saturating_sub(1);
+            let met = if list.is_active() {
+                age_page(list, page, control, lists, &mut self.stats)
+            } else {
+                batch.add(page, control, lists, &mut self.stats)
+            };
+            // A page without a size still counts, so that the scan ends.
+            let pages = u64::from(met.pages.max(1));
+            self.spend(list, pages);
+            if let Some(lap) = self.laps.get_mut(list.index()) {
+                lap.meet(pages, met.pinned);
+            }
+        }
+        let pinned = batch.finish(control, lists, &mut self.stats);
+        if let Some(lap) = self.laps.get_mut(list.index()) {
+            lap.stay(pinned);
+        }
+        looked_at
     }
 
     /// The list to scan next: the one whose turn it is, as long as its batch lasts.
@@ -198,96 +257,54 @@ impl LruScan {
         Some(list)
     }
 
-    /// How many base pages of each list are scanned at this priority.
-    fn make_plan<B: Lists>(&self, lists: &B) -> [u64; 4] {
-        let left = |list: Lru| lists.pages(list).saturating_sub(self.pinned_on(list));
-        let share = |pages: u64| pages.checked_shr(u32::from(self.priority)).unwrap_or(0);
-        let file = left(Lru::InactiveFile).saturating_add(left(Lru::ActiveFile));
-        let mark = lists.watermark();
-        let file_is_tiny = file.saturating_add(mark.free) <= mark.high;
-        let anon_only = self.priority > 0
-            && lists.has_swap()
-            && file_is_tiny
-            && share(left(Lru::InactiveAnon)) > 0;
-        Lru::ALL.map(|list| {
-            let scanned = if list.is_file() {
-                !anon_only
-            } else {
-                lists.has_swap()
-            };
-            let ages = match list {
-                Lru::ActiveAnon => left(Lru::InactiveAnon) < left(list),
-                Lru::ActiveFile => left(Lru::InactiveFile) < left(list),
-                Lru::InactiveAnon | Lru::InactiveFile => true,
-            };
-            if !scanned || !ages || left(list) == 0 {
-                0
-            } else if self.priority == 0 {
-                // What is not pinned may be behind what is.
-                lists.pages(list)
-            } else {
-                share(left(list))
-            }
-        })
-    }
-
-    /// Scans one batch of a list; returns how many pages it looked at.
-    ///
-    /// The pages of an inactive list are unmapped one after the other, and stay locked; then the TLB
-    /// is flushed once, and each page is written out, freed or kept.
-    fn batch<B, L>(
-        &mut self,
-        list: Lru,
-        lists: &mut B,
-        control: &ScanControl<L>,
-        budget: u32,
-    ) -> u32
-    where
-        B: Lists,
-        L: PinPolicy,
-    {
-        let mut batch = Batch::new(list, lists);
-        let mut looked_at: u32 = 0;
-        while looked_at < budget && self.turn.left > 0 && self.left(list) > 0 {
-            if self.reclaimed().saturating_add(batch.pages()) >= self.target {
-                break;
-            }
-            if let Some(lap) = self.laps.get_mut(list.index()) {
-                if lap.left == 0 {
+    /// Begins a priority. The hardest begins laps of its own, so that after it the count of pinned
+    /// pages is what was found in it.
+    fn begin<B: Lists>(&mut self, lists: &B) {
+        let plan = plan(lists, self.priority, |list| self.pinned_on(list));
+        if self.priority == 0 {
+            for (lap, (list, planned)) in self.laps.iter_mut().zip(Lru::ALL.into_iter().zip(plan)) {
+                if planned == 0 {
+                    *lap = Lap::default();
+                } else {
                     lap.begin(lists.pages(list));
                 }
             }
-            let Some(page) = lists.take(list) else {
-                self.end(list);
-                break;
-            };
-            looked_at = looked_at.saturating_add(1);
-            self.turn.left = self.turn.left.saturating_sub(1);
-            let pages = page.base_pages().max(1);
-            self.spend(list, u64::from(pages));
-            let pinned = if list.is_active() {
-                age_page(list, page, control, lists, &mut self.stats)
-            } else {
-                batch.add(page, control, lists, &mut self.stats)
-            };
-            self.met(list, pages, pinned, lists);
         }
-        batch.finish(control, lists, &mut self.stats);
-        looked_at
+        self.plan = Some(plan);
+        self.turn = Turn::NONE;
+        self.began = self.pinned(lists);
     }
 
-    /// Counts the page in its list's lap, and ends the scan of a list on which everything is pinned:
-    /// without it, other lists may be the ones to scan at this priority. They are planned again,
-    /// once for each list, so that a pass is bounded.
-    fn met<B: Lists>(&mut self, list: Lru, pages: u32, pinned: bool, lists: &B) {
-        let Some(lap) = self.laps.get_mut(list.index()) else {
+    /// Asks others, and goes on to the next priority, if there is one.
+    fn end_priority<B: Lists>(&mut self, lists: &mut B) {
+        self.plan = None;
+        if self.again {
+            self.exhausted = true;
             return;
-        };
-        if lap.met(u64::from(pages), pinned) && lap.before > 0 && lap.before >= lists.pages(list) {
-            self.end(list);
-            if let Some(given_up) = self.given_up.get_mut(list.index()) {
-                self.replan |= !core::mem::replace(given_up, true);
-            }
+        }
+        let others = lists.shrink_others(self.priority);
+        self.others = self.others.saturating_add(others);
+        match self.priority.checked_sub(1) {
+            Some(harder) => self.priority = harder,
+            None if self.pins_may_have_gone(lists) => self.again = true,
+            None => self.exhausted = true,
+        }
+    }
+
+    /// Whether a page that was met pinned at this priority may be reclaimable now: it stayed on a
+    /// list, or it was parked and is so no more.
+    fn pins_may_have_gone<B: Lists>(&self, lists: &B) -> bool {
+        let (began, now) = (self.began, self.pinned(lists));
+        let taken_off = now.taken_off.saturating_sub(began.taken_off);
+        now.stayed > began.stayed || now.parked < began.parked.saturating_add(taken_off)
+    }
+
+    fn pinned<B: Lists>(&self, lists: &B) -> Pinned {
+        let stayed = self.stats.kept_for(KeepReason::Pinned(Pins::None));
+        Pinned {
+            stayed: stayed.saturating_add(self.stats.active_pinned),
+            taken_off: self.stats.parked.saturating_add(self.stats.active_parked),
+            parked: lists.pages_parked(),
         }
     }
 

@@ -6,6 +6,7 @@ use super::ops::{PageOps, PageOut, Removal};
 use super::{ActivateReason, Fate, KeepReason};
 use crate::flags::{PageFlags, UnmapFlags};
 use crate::page::PageLike;
+use crate::pin::RefsLeft;
 use crate::policy::{Operation, PinPolicy};
 use crate::rmap::Outcome;
 use crate::unmap::{Attempt, Stop, UnmapRequest, Verdict};
@@ -97,7 +98,8 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
         let before = self.page.flags();
         let control = self.shared.control;
         let mut flags = decide::unmap_flags(before, control.unmap);
-        if L::SECOND_LOOK {
+        // Not in `PinMode::Ignore`, where the flags are Linux's own.
+        if control.policy.mode().reads_pins() {
             flags |= UnmapFlags::OPPORTUNISTIC;
         }
         let request = UnmapRequest::of(flags, &control.policy, control.context);
@@ -158,8 +160,11 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
             }
             if !decide::has_mapping(self.page.flags()) && self.page.ref_count() == 1 {
                 self.unlock();
-                let last = self.ops.put_last(self.page);
-                return Ok(if last { Fate::Freed } else { Fate::Raced });
+                return match self.ops.put_last(self.page) {
+                    Some(RefsLeft::Last) => Ok(Fate::Freed),
+                    Some(RefsLeft::Some) => Ok(Fate::Raced),
+                    None => Err(Fate::Kept(KeepReason::NoMapping)),
+                };
             }
         }
         let how = match decide::leave(self.page.flags()) {

@@ -109,6 +109,17 @@ impl Ladder {
         self.needed.saturating_sub(self.back)
     }
 
+    /// Takes a step back that was not carried out. The pages that came back stay counted, and
+    /// `pages` more.
+    pub(super) fn take_back(&mut self, before: Self, pages: u64) {
+        let back = self.back.saturating_add(pages);
+        *self = Self {
+            back,
+            latest: self.latest,
+            ..before
+        };
+    }
+
     fn climb(&mut self, event: Event) -> Action {
         let from = self.due.min(self.latest);
         let pages = self.missing();

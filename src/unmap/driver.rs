@@ -7,8 +7,10 @@ use super::embed::PageTables;
 use super::tlb::FlushDebt;
 use super::verdict::{UnmapError, Verdict};
 use super::walk::{Area, walk_entries};
+use crate::flags::UnmapFlags;
 use crate::page::{PageLike, PageSnapshot};
-use crate::pin::PinReading;
+#[cfg(doc)]
+use crate::policy::PinMode;
 use crate::policy::{PinPolicy, PinVerdict};
 use crate::vma::Vma;
 
@@ -27,7 +29,12 @@ use crate::vma::Vma;
 ///   taken (Linux leaks it).
 /// - **D3** Where Linux halts, the result is an error, and nothing is lost.
 /// - **D4** After an entry is cleared the pins are read again, and the entry is put back if one has
-///   appeared; not under policies without a [second look](PinPolicy::SECOND_LOOK).
+///   appeared; only in [`PinMode::PerPage`].
+/// - **D6** The migration entry of a PMD keeps uffd-wp, as 5.8's does for a base page and later
+///   kernels' (6.12) for both (5.8 loses it, and with it the write protection).
+/// - **D7** `MUNLOCK` together with a [flag that takes or splits
+///   entries](UnmapFlags::NOT_WITH_MUNLOCK) is refused; only in [`PinMode::PerPage`] (Linux
+///   carries out both).
 ///
 /// # Errors
 ///
@@ -89,15 +96,34 @@ where
     L: PinPolicy,
     W: PageTables + ?Sized,
 {
+    let seen = begin(page, request)?;
+    unmap_in_vma(page, seen, vma, address, request, walk, debt, true)
+}
+
+/// The first snapshot of a page, unless the request is refused whatever the VMA. Nothing is touched.
+#[inline]
+pub(crate) fn begin<P, L, E>(
+    page: &P,
+    request: &UnmapRequest<L>,
+) -> Result<PageSnapshot, UnmapError<E>>
+where
+    P: PageLike + ?Sized,
+    L: PinPolicy,
+{
     let seen = page.snapshot();
     if seen.refs == 0 {
         return Err(UnmapError::NoReference);
     }
-    unmap_in_vma(page, seen, vma, address, request, walk, debt, L::READS_PINS)
+    let flags = request.flags();
+    if request.policy().mode().asks_again() && flags.is_bad_munlock() {
+        let with = flags.intersection(UnmapFlags::NOT_WITH_MUNLOCK);
+        return Err(UnmapError::BadMunlock { with });
+    }
+    Ok(seen)
 }
 
-/// [`try_to_unmap_one`] for a page that has a reference and of which `seen` was just taken. Asks the
-/// policy if `ask_pins`: it has not been asked for the whole page.
+/// [`try_to_unmap_one`] for a request that may [begin](begin), and a snapshot that was just taken.
+/// Asks the policy if `ask_pins`: it has not been asked for the whole page.
 ///
 /// Always inlined, like the [walk](walk_entries): each entry point is one function.
 #[inline(always)]
@@ -137,15 +163,12 @@ where
         Gate::NotMigratable => return Ok(Verdict::NotMigratable),
         Gate::Walk(_) => {}
     }
-    if ask_pins && L::READS_PINS {
-        let pins = L::Reading::read_with(page, seen);
-        if pins.maybe_pinned() {
-            match request.verdict(pins, seen.flags) {
-                PinVerdict::Proceed => {}
-                PinVerdict::NextVma => return Ok(Verdict::NextVma(pins)),
-                PinVerdict::SkipPage => return Ok(Verdict::SkipPage(pins)),
-                PinVerdict::Refuse => return Ok(Verdict::Refused(pins)),
-            }
+    if ask_pins {
+        match request.ask_with(page, seen) {
+            (PinVerdict::Proceed, _) => {}
+            (PinVerdict::NextVma, pins) => return Ok(Verdict::NextVma(pins)),
+            (PinVerdict::SkipPage, pins) => return Ok(Verdict::SkipPage(pins)),
+            (PinVerdict::Refuse, pins) => return Ok(Verdict::Refused(pins)),
         }
     }
     let area = Area {

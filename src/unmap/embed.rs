@@ -52,11 +52,36 @@ pub enum Attempt {
     Refused,
 }
 
+/// The result of [`PageTables::unshare_pmd`]: whether the page table of a hugetlb entry is shared
+/// with another address space.
+///
+/// Exhaustive: embedders return it.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SharedTable {
+    /// It is not shared. The walk takes the entry.
+    No,
+    /// It was shared, and is removed from this address space. The walk is over.
+    Unshared,
+    /// The embedder does not know. The walk stops with the entry in place.
+    Unknown,
+}
+
 /// The mappings of one page in one VMA: a cursor over the page-table entries.
 ///
 /// Six methods are required. The others are for swap, huge pages, secondary MMUs (KVM, an IOMMU)
-/// and counters. Each default is safe for an embedder that does not have the thing: what the walk
-/// would lose without it stays mapped.
+/// and counters. A default is right for an embedder that does not have the thing. Where one that
+/// has it forgets the method, the crate keeps the entry in place if it can tell:
+///
+/// | not implemented | what happens |
+/// | --- | --- |
+/// | `swap_duplicate` | pages in the swap cache stay mapped ([`SwapSlotRefused`](super::Stop::SwapSlotRefused)) |
+/// | `unshare_pmd` | hugetlb pages stay mapped ([`SharingUnknown`](super::Stop::SharingUnknown)) |
+/// | `split_huge_pmd` | a PMD that the walk finds is an error and stays |
+/// | `mlock_page`, `set_swap_backed` | the page stays mapped; reclaim comes to it again |
+/// | `swap_free` | **not noticed**: a slot leaks when the architecture refuses |
+/// | `widen_for_sharing`, `invalidate_begin`, `invalidate`, `invalidate_end` | **not noticed**: a secondary MMU keeps access to a page that is freed |
+/// | `update_hiwater`, `count` | **not noticed**: wrong statistics |
 ///
 /// # Contract
 ///
@@ -204,10 +229,13 @@ pub trait PageTables {
     }
 
     /// If the hugetlb page table at the entry is shared with another address space: removes it from
-    /// this one, flushes the TLB for the range, and returns `true` (`huge_pmd_unshare`). The
-    /// default says that it is not shared.
-    fn unshare_pmd(&mut self, entry: &Entry, range: &Range<u64>) -> bool {
-        false
+    /// this one, flushes the TLB for the range, and returns [`SharedTable::Unshared`]
+    /// (`huge_pmd_unshare`). Called for hugetlb pages only.
+    ///
+    /// The default is [`SharedTable::Unknown`]: clearing an entry of a shared table would unmap the
+    /// page from the other address spaces too.
+    fn unshare_pmd(&mut self, entry: &Entry, range: &Range<u64>) -> SharedTable {
+        SharedTable::Unknown
     }
 
     /// Tells secondary MMUs that the invalidation of the range begins. Addresses in bytes.
@@ -266,7 +294,7 @@ impl<W: PageTables + ?Sized> PageTables for &mut W {
         arch_unmap(entry: &Entry, cleared: PteFlags) -> Attempt;
         split_huge_pmd(freeze: bool) -> Result<(), Self::Error>;
         widen_for_sharing(range: Range<u64>) -> Range<u64>;
-        unshare_pmd(entry: &Entry, range: &Range<u64>) -> bool;
+        unshare_pmd(entry: &Entry, range: &Range<u64>) -> SharedTable;
         invalidate_begin(range: Range<u64>) -> Result<(), Self::Error>;
         invalidate(range: Range<u64>) -> ();
         invalidate_end(range: Range<u64>) -> ();

@@ -1,6 +1,7 @@
 //! The results of a walk through one VMA.
 
 use super::decide::Inconsistency;
+use crate::flags::UnmapFlags;
 use crate::pin::Pins;
 use core::fmt;
 
@@ -67,6 +68,9 @@ pub enum Stop {
     /// The anonymous page is swap-backed but not in the swap cache, or the reverse. The entry was
     /// left, or put back.
     InconsistentAnon,
+    /// [`unshare_pmd`](super::PageTables::unshare_pmd) does not know whether the page table of the
+    /// hugetlb page is shared. The entry was left.
+    SharingUnknown,
 }
 
 impl fmt::Display for Verdict {
@@ -94,6 +98,7 @@ impl fmt::Display for Stop {
             Self::ArchRefused => "refused by the architecture",
             Self::LazyfreeRedirtied => "freed lazily, then written to",
             Self::InconsistentAnon => "swap-backed and swap cache disagree",
+            Self::SharingUnknown => "not known whether the page table is shared",
         })
     }
 }
@@ -123,6 +128,12 @@ pub enum UnmapError<E> {
     },
     /// The page's reference count is zero, so the caller holds no reference. Nothing is touched.
     NoReference,
+    /// `MUNLOCK` was asked together with a flag [that takes or splits
+    /// entries](UnmapFlags::NOT_WITH_MUNLOCK). Nothing is touched.
+    BadMunlock {
+        /// The flags that `MUNLOCK` cannot be combined with.
+        with: UnmapFlags,
+    },
     /// The states of the page and of its entry contradict each other; Linux halts. The entry is in
     /// place.
     Inconsistent {
@@ -149,6 +160,7 @@ impl<E: fmt::Display> fmt::Display for UnmapError<E> {
             Self::OutsideVma { address } => write!(f, "{address:#x} is outside the VMA"),
             Self::Misaligned { address } => write!(f, "{address:#x} is not page-aligned"),
             Self::NoReference => f.write_str("the page's reference count is zero"),
+            Self::BadMunlock { with } => write!(f, "MUNLOCK cannot be combined with {with:?}"),
             Self::Inconsistent { what, address } => write!(f, "{what:?} at {address:#x}"),
             Self::PageTables { address, source } => {
                 write!(f, "page tables at {address:#x}: {source}")

@@ -2,12 +2,12 @@
 
 use super::UnmapRequest;
 use super::decide::{self, Inconsistency, Look, Replacement, Split, Take, TakeKind};
-use super::embed::{Attempt, CounterDelta, Entry, NewEntry, PageTables};
+use super::embed::{Attempt, CounterDelta, Entry, NewEntry, PageTables, SharedTable};
 use super::tlb::FlushDebt;
 use super::verdict::{Stop, UnmapError, Verdict};
 use crate::flags::{PageFlags, PteFlags, VmFlags};
 use crate::page::PageLike;
-use crate::pin::{PinReading, race};
+use crate::pin::race;
 use crate::policy::PinPolicy;
 use core::ops::Range;
 
@@ -125,9 +125,15 @@ where
     /// Up to the clearing of the entry, which is in place until then.
     #[inline(always)]
     fn take(&mut self, entry: Entry, take: Take) -> Step<W::Error> {
-        if take.unshare && self.walk.unshare_pmd(&entry, &self.range) {
-            self.walk.invalidate(self.range.clone());
-            return Ok(Some(Verdict::Unshared));
+        if take.unshare {
+            match self.walk.unshare_pmd(&entry, &self.range) {
+                SharedTable::No => {}
+                SharedTable::Unshared => {
+                    self.walk.invalidate(self.range.clone());
+                    return Ok(Some(Verdict::Unshared));
+                }
+                SharedTable::Unknown => return Ok(Some(Verdict::Stopped(Stop::SharingUnknown))),
+            }
         }
         if take.test_young && self.walk.test_and_clear_young(&entry) {
             return Ok(Some(Verdict::Stopped(Stop::Young)));
@@ -152,13 +158,13 @@ where
     #[inline(always)]
     fn cleared(&mut self, entry: Entry, kind: TakeKind, bits: PteFlags) -> Option<Verdict> {
         // Before the page is written to below: the load would wait for the store.
-        if L::SECOND_LOOK {
+        if self.request.policy().mode().asks_again() {
             // D4. Pairs with the fence in `pin_fast`.
             race::fence_unmapper();
             let seen = self.page.snapshot();
-            let pins = L::Reading::read_with(self.page, seen);
+            let (verdict, pins) = self.request.ask_with(self.page, seen);
             self.state = seen.flags;
-            if pins.maybe_pinned() && !self.request.verdict(pins, self.state).proceeds() {
+            if !verdict.proceeds() {
                 return put_back(self.walk, entry, bits, Stop::PinAppeared(pins));
             }
         } else {

@@ -93,9 +93,15 @@ fn page_flags() -> impl Strategy<Value = PageFlags> {
 
 fn counts() -> impl Strategy<Value = (u32, u32, u32, u32)> {
     let near_the_bias = vec![1, 511, 512, 513, 1022, 1023, 1024, 1025, 5000];
-    let refs = || prop_oneof![3 => Just(0), 1 => select(near_the_bias.clone())];
-    let pins = || prop_oneof![2 => Just(0u32), 1 => 1..4u32];
-    (refs(), refs(), pins(), pins())
+    let refs =
+        |bits| prop_oneof![6 => Just(0), 2 => select(near_the_bias.clone()), 1 => edge(bits)];
+    let pins = || prop_oneof![4 => Just(0u32), 2 => 1..4u32, 1 => edge(20)];
+    (refs(30), refs(31), pins(), pins())
+}
+
+/// A power of two up to 2^`bits`, one less or one more.
+fn edge(bits: u32) -> impl Strategy<Value = u32> {
+    (0..=bits, 0..3u32).prop_map(|(bits, more)| (1u32 << bits) - 1 + more)
 }
 
 fn vmas() -> impl Strategy<Value = [VmFlags; MAX_VMAS]> {

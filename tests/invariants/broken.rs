@@ -1,9 +1,9 @@
 //! What is told of an invariant that broke.
 
 use core::error::Error;
-use pinfold::Operation;
 use pinfold::invariants::Broken;
 use pinfold::pin::{PinCount, Pins};
+use pinfold::{Operation, PteFlags};
 
 const TRUTH: PinCount = PinCount {
     total: 41,
@@ -20,7 +20,7 @@ const MORE: Pins = Pins::Maybe {
 
 /// All of them, and what each must name.
 #[rustfmt::skip]
-const ALL: [(Broken, &[&str]); 34] = [
+const ALL: [(Broken, &[&str]); 35] = [
     (Broken::EntriesMismatch { before: 11, after: 12 }, &["11", "12"]),
     (Broken::PinnedUnmapped { pins: 11, taken: 12, address: Some(0xabc) }, &["11", "12", "0xabc"]),
     (Broken::PinnedUnmapped { pins: 11, taken: 12, address: None }, &["11", "12"]),
@@ -34,6 +34,14 @@ const ALL: [(Broken, &[&str]); 34] = [
     (Broken::RefsLost { fell: -11, taken: 12 }, &["-11", "12"]),
     (Broken::RmapsLost { removed: -11, taken: 12 }, &["-11", "12"]),
     (Broken::EntryChanged { address: 0xabc }, &["0xabc"]),
+    (
+        Broken::BitsNotCarried {
+            address: 0xabc,
+            had: PteFlags::SOFT_DIRTY,
+            has: PteFlags::UFFD_WP,
+        },
+        &["0xabc", "0x8", "0x10"],
+    ),
     (Broken::DirtyLost { address: Some(0xabc) }, &["0xabc"]),
     (Broken::DirtyLost { address: None }, &["page"]),
     (Broken::SlotsLost { held: -11, installed: 12 }, &["-11", "12"]),

@@ -156,7 +156,8 @@ impl BuildPage for FramePage {
             index: AtomicU64::new(0),
             private: AtomicU64::new(0),
             map_count: AtomicI32::new(i32::try_from(state.maps).ok()? - 1),
-            refs: BiasedRefs::new(state.refs(per_pin)?),
+            // The count neither gives nor takes once it has overflowed.
+            refs: BiasedRefs::new(state.refs(per_pin).filter(|refs| !refs.is_negative())?),
             memcg: AtomicU64::new(0),
         };
         if frame.is_compound() {

@@ -49,21 +49,18 @@ impl TestPage for WordPage {
 
 impl BuildPage for WordPage {
     fn build(state: &PageState) -> Option<Self> {
-        let pins = PinWord::new();
-        for (count, kind) in [
-            (state.short, PinKind::Short),
-            (state.longterm, PinKind::Longterm),
-        ] {
-            for _ in 0..count {
-                pins.pin(kind).ok()?;
-            }
+        if state.short.max(state.longterm) >= PinWord::MAX_PINS {
+            return None;
         }
+        // The fields as its table has them.
+        let pins = (u64::from(state.short) << 3) | (u64::from(state.longterm) << 34);
+        let ever_pinned = u64::from(pins != 0) << 1;
         Some(Self {
             flags: AtomicU32::new(state.flags.bits()),
             refs: AtomicI32::new(state.refs(1)?),
             maps: AtomicU32::new(state.maps),
             base_pages: state.base_pages,
-            pins,
+            pins: PinWord::from_bits(pins | ever_pinned),
         })
     }
 
@@ -116,7 +113,9 @@ impl BuildPage for LargePage {
         if state.base_pages != 512 {
             return None;
         }
-        let refs = LargePageRefs::with_pins(state.refs(1)?, state.pins().total);
+        // Its count neither gives nor takes once it has overflowed.
+        let refs = state.refs(1).filter(|refs| !refs.is_negative())?;
+        let refs = LargePageRefs::with_pins(refs, state.pins().total);
         Some(Self {
             flags: AtomicU32::new(state.flags.bits()),
             maps: AtomicU32::new(state.maps),

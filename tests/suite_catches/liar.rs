@@ -41,8 +41,12 @@ pub(crate) enum Lie {
     PinNotCounted,
     /// A pin that appears is counted, but takes no reference.
     PinWithoutReference,
-    /// From the 101st on, short pins are not counted.
+    /// With the 101st short pin, none is counted.
     CountsTo100,
+    /// This count is kept in so many bits, and wraps.
+    Wraps(Answer, u32),
+    /// A negative reference count reads as 0.
+    ClampsAtZero,
     /// Once a mapping was removed, it seems pinned.
     SeemsPinned,
     /// The build of this number, counted from 0, fails.
@@ -110,6 +114,21 @@ impl<P> Liar<P> {
         by
     }
 
+    /// The count, cut to the bits that this page keeps of it.
+    fn cut(&self, answer: Answer, n: u32) -> u32 {
+        match self.lie {
+            Some(Lie::Wraps(cut, bits)) if cut == answer => n & !(u32::MAX << bits),
+            _ => n,
+        }
+    }
+
+    fn cut_refs(&self, refs: i32) -> i32 {
+        if self.is(Lie::ClampsAtZero) {
+            return refs.max(0);
+        }
+        self.cut(Answer::RefCount, refs as u32) as i32
+    }
+
     fn flags_off(&self, answer: Answer, flags: PageFlags) -> PageFlags {
         if self.off(answer) == 0 {
             flags
@@ -129,18 +148,21 @@ impl<P: PageLike> PageLike for Liar<P> {
         self.flags_off(Answer::Flags, flags)
     }
     fn ref_count(&self) -> i32 {
-        self.page.ref_count() + self.refs.get() + self.off(Answer::RefCount)
+        let refs = self.page.ref_count() + self.refs.get() + self.off(Answer::RefCount);
+        self.cut_refs(refs)
     }
     fn map_count(&self) -> u32 {
         let by = self.maps.get() + self.off(Answer::MapCount);
-        plus(self.page.map_count(), by)
+        self.cut(Answer::MapCount, plus(self.page.map_count(), by))
     }
     fn exact_pins(&self) -> Option<PinCount> {
         let (total, longterm) = (self.off(Answer::ExactPins), self.off(Answer::ExactLongterm));
         match self.page.exact_pins() {
             Some(pins) => Some(PinCount {
-                total: plus(pins.total, self.pins.get() + total),
-                longterm: pins.longterm.map(|n| plus(n, longterm)),
+                total: self.cut(Answer::ExactPins, plus(pins.total, self.pins.get() + total)),
+                longterm: pins
+                    .longterm
+                    .map(|n| self.cut(Answer::LongtermPins, plus(n, longterm))),
             }),
             None if total != 0 => Some(PinCount {
                 total: plus(0, total),
@@ -151,7 +173,8 @@ impl<P: PageLike> PageLike for Liar<P> {
     }
     fn longterm_pins(&self) -> Option<u32> {
         let by = self.off(Answer::LongtermPins);
-        self.page.longterm_pins().map(|n| plus(n, by))
+        let known = self.page.longterm_pins();
+        known.map(|n| self.cut(Answer::LongtermPins, plus(n, by)))
     }
     fn base_pages(&self) -> u32 {
         plus(self.page.base_pages(), self.off(Answer::BasePages))
@@ -173,9 +196,11 @@ impl<P: PageLike> PageLike for Liar<P> {
         let maps = self.off(Answer::SnapshotMaps);
         PageSnapshot {
             flags: self.flags_off(Answer::SnapshotFlags, flags),
-            refs: seen.refs + self.refs.get() + self.off(Answer::SnapshotRefs),
+            refs: self.cut_refs(seen.refs + self.refs.get() + self.off(Answer::SnapshotRefs)),
             maps: match seen.maps {
-                Some(known) => Some(plus(known, self.maps.get() + maps)),
+                Some(known) => {
+                    Some(self.cut(Answer::MapCount, plus(known, self.maps.get() + maps)))
+                }
                 None => (maps != 0).then(|| plus(0, maps)),
             },
         }
@@ -213,7 +238,7 @@ impl<P: BuildPage> BuildPage for Liar<P> {
             return None;
         }
         let mut state = *state;
-        if lie == Some(Lie::CountsTo100) && state.short > 100 {
+        if lie == Some(Lie::CountsTo100) && state.short == 101 {
             state.short = 0;
         }
         Some(Self {

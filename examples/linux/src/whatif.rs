@@ -45,12 +45,7 @@ pub(crate) fn play<L: PinPolicy>(scene: &Scene, policy: L) -> Played {
         scene,
         swap_entry: false,
     };
-    let flags = ScanFlags::MAY_UNMAP
-        | ScanFlags::MAY_WRITE
-        | ScanFlags::IO
-        | ScanFlags::FS
-        | ScanFlags::SANE_THROTTLING
-        | ScanFlags::IGNORE_REFERENCES;
+    let flags = ScanFlags::direct() | ScanFlags::IGNORE_REFERENCES;
     let control = match ScanControl::new(flags).with_unmap_flags(UnmapFlags::IGNORE_ACCESS) {
         Ok(control) => control.with_policy(policy).with_parking(Rotate),
         Err(unknown) => unreachable!("{unknown}"),
@@ -117,6 +112,11 @@ impl<'a> PageOps for Machine<'a> {
         } else {
             Hook::Done
         })
+    }
+
+    fn flush_tlb(&mut self) -> Result<(), Infallible> {
+        // No CPU runs on this machine.
+        Ok(())
     }
 
     fn try_lock(&mut self, page: &&'a Imagined) -> Result<Hook, Infallible> {
@@ -293,6 +293,11 @@ impl Bookkeeping for Walk<'_, '_> {
                 .set(self.page.refs.get().saturating_add_unsigned(more));
         }
         Ok(())
+    }
+
+    /// A page is played through once, so nothing else comes to its slot.
+    fn swap_duplicate(&mut self, _: &Entry) -> Result<Hook, Infallible> {
+        Ok(Hook::Done)
     }
 
     fn set_swap_backed(&mut self) -> Result<(), Infallible> {

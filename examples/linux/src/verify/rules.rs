@@ -114,7 +114,6 @@ struct AskedLate;
 
 impl PinPolicy for AskedLate {
     type Reading = Biased;
-    const SECOND_LOOK: bool = false;
 
     fn verdict(&self, operation: Operation, _: Context, pins: Pins) -> PinVerdict {
         if operation == Operation::Free && pins.maybe_pinned() {

@@ -9,7 +9,7 @@ use super::pinners::{Act, Place};
 use crate::error::Error;
 use pinfold::pin::{PinKind, Unpinned};
 use pinfold::reclaim::{OnPin, ParkPolicy};
-use pinfold::shrinker::{Count, Deferred, Scan, Shrinker, shrink_slab};
+use pinfold::shrinker::{Deferred, Scan, Shrinker, shrink_slab};
 use pinfold::{PageFlags, PinPolicy};
 use std::num::NonZeroU64;
 
@@ -225,8 +225,8 @@ struct Device<'m, 'a> {
 }
 
 impl Shrinker for Device<'_, '_> {
-    fn count(&mut self) -> Count {
-        Count::of(self.memory.pinners.owners[self.owner as usize].revocable_pages)
+    fn count(&mut self) -> Option<u64> {
+        Some(self.memory.pinners.owners[self.owner as usize].revocable_pages)
     }
 
     fn scan(&mut self, pages: NonZeroU64) -> Scan {

@@ -11,11 +11,7 @@ use pinfold::reclaim::{
 use pinfold::{Context, PinPolicy, Requester};
 
 /// What a scan of this machine may do.
-pub const SCAN: ScanFlags = ScanFlags::MAY_UNMAP
-    .union(ScanFlags::MAY_WRITE)
-    .union(ScanFlags::IO)
-    .union(ScanFlags::FS)
-    .union(ScanFlags::SANE_THROTTLING);
+pub const SCAN: ScanFlags = ScanFlags::direct();
 
 /// When a reclaimer gives up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

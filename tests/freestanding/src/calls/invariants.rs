@@ -101,6 +101,7 @@ fn walks(one: &Walk<'_>, other: &Walk<'_>) {
     keep(invariants::mlocked_stays(one));
     keep(invariants::nothing_lost(one));
     keep(invariants::in_place(one));
+    keep(invariants::bits_carried(one));
     keep(invariants::dirty_kept(one));
     keep(invariants::slots(one));
     keep(invariants::counters(one));
@@ -137,6 +138,7 @@ super::values::opaque_enum!(Broken:
     Broken::RefsLost { fell: opaque(), taken: opaque() },
     Broken::RmapsLost { removed: opaque(), taken: opaque() },
     Broken::EntryChanged { address: opaque() },
+    Broken::BitsNotCarried { address: opaque(), had: opaque(), has: opaque() },
     Broken::DirtyLost { address: opaque() },
     Broken::SlotsLost { held: opaque(), installed: opaque() },
     Broken::ResidentLost { change: opaque(), taken: opaque() },

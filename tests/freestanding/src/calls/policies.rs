@@ -5,7 +5,7 @@ use super::text::{debug, print};
 use crate::{keep, opaque};
 use pinfold::pin::{Biased, Refined};
 use pinfold::{
-    Context, IgnorePins, Operation, PinPolicy, PinVerdict, Requester, SkipLongterm,
+    Context, IgnorePins, Operation, PinMode, PinPolicy, PinVerdict, Requester, SkipLongterm,
     SkipOpportunistic, SkipPinned,
 };
 
@@ -25,6 +25,7 @@ pub fn call() {
     debug::<Requester>(&opaque());
     debug::<Context>(&opaque());
     debug::<PinVerdict>(&opaque());
+    debug::<PinMode>(&opaque());
     debug::<IgnorePins>(&IgnorePins);
     debug::<SkipPinned>(&SkipPinned);
     debug::<SkipOpportunistic>(&SkipOpportunistic::new());
