@@ -21,15 +21,13 @@ pub enum What {
         how: How,
         /// How many entries it took.
         taken: u32,
-        /// Whether something was owed, and settled.
-        owed: bool,
         /// Whether a pin appeared while an entry was being cleared.
         pin_appeared: bool,
     },
 }
 
 /// Runs one case over one VMA under one policy, and checks all
-/// [invariants of a walk](invariants::walk), before and after settling what was owed.
+/// [invariants of a walk](invariants::walk).
 ///
 /// # Errors
 ///
@@ -49,8 +47,7 @@ fn check_reach<P: BuildPage, L: PinPolicy>(
     observed.check_all()?;
     Ok(What::Held {
         how: observed.ending().how,
-        taken: observed.ending().taken,
-        owed: !observed.ending().owed.is_none(),
+        taken: invariants::gone(&observed.walk()),
         pin_appeared: observed.walk().pin_appeared.is_some(),
     })
 }
@@ -73,8 +70,6 @@ pub struct Tally {
     pub stops: u64,
     /// Walks that ended with an error.
     pub failures: u64,
-    /// Failures that owed something.
-    pub debts: u64,
     /// Walks during which a pin appeared.
     pub pins_appeared: u64,
 }
@@ -87,7 +82,6 @@ debug_fields!(Tally {
     skips,
     stops,
     failures,
-    debts,
     pins_appeared,
 });
 
@@ -96,7 +90,6 @@ impl Tally {
         let What::Held {
             how,
             taken,
-            owed,
             pin_appeared,
         } = what
         else {
@@ -109,7 +102,6 @@ impl Tally {
         let stopped = matches!(how, How::InVma(Verdict::Stopped(_)));
         count(&mut self.stops, stopped.into());
         count(&mut self.failures, (how == How::Failed).into());
-        count(&mut self.debts, owed.into());
         count(&mut self.pins_appeared, pin_appeared.into());
     }
 }
@@ -125,8 +117,8 @@ impl fmt::Display for Tally {
         write!(
             f,
             "{cases} cases, {unrepresentable} unrepresentable, {walks} walks: {} entries taken, {} \
-             skips, {} stops, {} failures, {} debts, {} pins appeared",
-            self.taken, self.skips, self.stops, self.failures, self.debts, self.pins_appeared
+             skips, {} stops, {} failures, {} pins appeared",
+            self.taken, self.skips, self.stops, self.failures, self.pins_appeared
         )
     }
 }

@@ -6,7 +6,7 @@ use crate::flags::{PageFlags, PteFlags};
 use crate::invariants::{Books, EntryKind};
 use crate::pin::PinKind;
 use crate::unmap::{
-    Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, NewEntry, PageTables, SharedTable,
+    Attempt, Cleared, CounterDelta, Entry, FlushMode, NewEntry, PageTables, SharedTable,
 };
 use core::convert::Infallible;
 use core::ops::Range;
@@ -281,14 +281,14 @@ impl<P: TestPage + ?Sized, const N: usize> PageTables for Machine<'_, P, N> {
         }))
     }
 
-    fn test_and_clear_young(&mut self, entry: &Entry) -> Result<bool, Infallible> {
+    fn test_and_clear_young(&mut self, entry: &Entry) -> bool {
         bump(&mut self.told.young_tests);
         let Some(slot) = self.slot(entry) else {
-            return Ok(false);
+            return false;
         };
         let young = slot.flags.contains(PteFlags::YOUNG);
         slot.flags.remove(PteFlags::YOUNG);
-        Ok(young)
+        young
     }
 
     fn clear(&mut self, entry: &Entry, flush: FlushMode) -> Result<Cleared, Infallible> {
@@ -322,7 +322,7 @@ impl<P: TestPage + ?Sized, const N: usize> PageTables for Machine<'_, P, N> {
         Ok(Cleared { flags, deferred })
     }
 
-    fn install(&mut self, entry: &Entry, new: NewEntry) -> Result<(), Infallible> {
+    fn install(&mut self, entry: &Entry, new: NewEntry) {
         let (state, flags) = match new {
             NewEntry::Restored(flags) => (EntryState::Restored, flags),
             NewEntry::Swap(flags) => (EntryState::Swap, flags),
@@ -333,23 +333,18 @@ impl<P: TestPage + ?Sized, const N: usize> PageTables for Machine<'_, P, N> {
         if let Some(slot) = self.slot(entry) {
             *slot = EntrySlot { state, flags };
         }
-        Ok(())
     }
 
-    fn set_page_dirty(&mut self) -> Result<(), Infallible> {
+    fn set_page_dirty(&mut self) {
         self.page.add_flags(PageFlags::DIRTY);
-        Ok(())
     }
 
-    fn remove_rmap(&mut self, entry: &Entry) -> Result<(), Infallible> {
+    fn remove_rmap(&mut self, entry: &Entry) {
         let bit = u32::try_from(self.index(entry)).unwrap_or(u32::MAX);
         self.told.removed |= 1u64.checked_shl(bit).unwrap_or(0);
         self.page.remove_mapping();
-        Ok(())
     }
-}
 
-impl<P: TestPage + ?Sized, const N: usize> Bookkeeping for Machine<'_, P, N> {
     fn split_huge_pmd(&mut self, freeze: bool) -> Result<(), Infallible> {
         bump(if freeze {
             &mut self.told.freezes
@@ -367,59 +362,53 @@ impl<P: TestPage + ?Sized, const N: usize> Bookkeeping for Machine<'_, P, N> {
         Ok(())
     }
 
-    fn invalidate(&mut self, _: Range<u64>) -> Result<(), Infallible> {
+    fn invalidate(&mut self, _: Range<u64>) {
         bump(&mut self.told.invalidates);
-        Ok(())
     }
 
-    fn invalidate_end(&mut self, _: Range<u64>) -> Result<(), Infallible> {
+    fn invalidate_end(&mut self, _: Range<u64>) {
         bump(&mut self.told.ends);
-        Ok(())
     }
 
-    fn unshare_pmd(&mut self, _: &Entry, _: &Range<u64>) -> Result<SharedTable, Infallible> {
+    fn unshare_pmd(&mut self, _: &Entry, _: &Range<u64>) -> SharedTable {
         if !self.answers.unshares {
-            return Ok(SharedTable::No);
+            return SharedTable::No;
         }
         bump(&mut self.told.flushes);
         bump(&mut self.told.unshares);
-        Ok(SharedTable::Unshared)
+        SharedTable::Unshared
     }
 
-    fn mlock_page(&mut self) -> Result<(), Infallible> {
+    fn mlock_page(&mut self) {
         bump(&mut self.told.mlocks);
         self.page.add_flags(PageFlags::MLOCKED);
-        Ok(())
     }
 
-    fn set_swap_backed(&mut self) -> Result<(), Infallible> {
+    fn set_swap_backed(&mut self) {
         self.page.add_flags(PageFlags::SWAP_BACKED);
-        Ok(())
     }
 
-    fn count(&mut self, delta: CounterDelta) -> Result<(), Infallible> {
+    fn count(&mut self, delta: CounterDelta) {
         self.told.counters = self.told.counters.plus(delta);
-        Ok(())
     }
 
-    fn swap_duplicate(&mut self, _: &Entry) -> Result<Hook, Infallible> {
+    fn swap_duplicate(&mut self, _: &Entry) -> Attempt {
         if self.answers.slot_refuses {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         bump(&mut self.told.swap_dups);
-        Ok(Hook::Done)
+        Attempt::Done
     }
 
-    fn swap_free(&mut self, _: &Entry) -> Result<(), Infallible> {
+    fn swap_free(&mut self, _: &Entry) {
         bump(&mut self.told.swap_frees);
-        Ok(())
     }
 
-    fn arch_unmap(&mut self, _: &Entry, _: PteFlags) -> Result<Hook, Infallible> {
-        Ok(if self.answers.arch_refuses {
-            Hook::Refused
+    fn arch_unmap(&mut self, _: &Entry, _: PteFlags) -> Attempt {
+        if self.answers.arch_refuses {
+            Attempt::Refused
         } else {
-            Hook::Done
-        })
+            Attempt::Done
+        }
     }
 }

@@ -46,17 +46,17 @@
 
 mod case;
 mod checks;
-mod faulty;
+mod faults;
 mod machine;
 mod observe;
 mod vmas;
 
 pub use case::{Case, MAX_ENTRIES, MAX_VMAS, Rng};
 pub use checks::{SuiteFailure, Tally, What, check_case, check_page, check_readings, suite};
-pub use faulty::{Faults, Faulty, Injected};
+pub use faults::{Fallible, Faults, Injected};
 pub use machine::{Answers, EntrySlot, EntryState, Machine, Told};
 pub use observe::{Observed, Reach, observe};
-pub use vmas::{OneVma, Vmas, Walk};
+pub use vmas::{OneVma, Vmas};
 
 use crate::debug::debug_fields;
 use crate::flags::PageFlags;

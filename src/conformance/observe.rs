@@ -9,7 +9,7 @@ use crate::invariants::{self, Asked, Books, Broken, Ending, EntryAt, EntryKind, 
 use crate::pin::{PinKind, PinReading, Pins};
 use crate::policy::PinPolicy;
 use crate::rmap::try_to_unmap;
-use crate::unmap::{Failure, Owed, UnmapRequest, try_to_unmap_one};
+use crate::unmap::{FlushDebt, UnmapRequest, try_to_unmap_one};
 use crate::vma::PlainVma;
 use core::ops::Range;
 
@@ -24,19 +24,17 @@ pub enum Reach {
     AllVmas,
 }
 
-/// A case that was run: the world before it, after it, and after what it owed was settled.
+/// A case that was run: the world before it and after it.
 #[derive(Clone)]
 pub struct Observed {
     asked: Asked,
     before: Record,
     after: Record,
     ending: Ending,
-    settled: Option<Record>,
-    still_owed: bool,
     pin_appeared: Option<usize>,
     unpinned: bool,
     calls: u32,
-    hits: [Option<Injected>; 2],
+    hit: Option<Injected>,
 }
 
 debug_fields!(Observed {
@@ -44,12 +42,10 @@ debug_fields!(Observed {
     before,
     after,
     ending,
-    settled,
-    still_owed,
     pin_appeared,
     unpinned,
     calls,
-    hits,
+    hit,
 });
 
 #[derive(Clone, Copy)]
@@ -97,19 +93,9 @@ impl Observed {
             asked: self.asked,
             before: self.before.snapshot(),
             after: self.after.snapshot(),
-            ending: self.ending.clone(),
+            ending: self.ending,
             pin_appeared: self.pin_appeared,
         }
-    }
-
-    /// The walk with what it owed settled, if it owed anything.
-    #[must_use]
-    pub fn settled(&self) -> Option<Walk<'_>> {
-        let settled = self.settled.as_ref()?;
-        let mut walk = self.walk();
-        walk.after = settled.snapshot();
-        walk.ending.owed = Owed::default();
-        Some(walk)
     }
 
     /// Whether the policy's reading saw no pin when the walk began, and none appeared.
@@ -118,16 +104,16 @@ impl Observed {
         self.unpinned && self.pin_appeared.is_none()
     }
 
-    /// How many callbacks were called, until the walk ended.
+    /// How many fallible methods were called, until the walk ended.
     #[must_use]
     pub const fn calls(&self) -> u32 {
         self.calls
     }
 
-    /// The callbacks that failed.
+    /// The call that failed, if one has.
     #[must_use]
-    pub const fn hits(&self) -> [Option<Injected>; 2] {
-        self.hits
+    pub const fn hit(&self) -> Option<Injected> {
+        self.hit
     }
 
     /// How the walk ended.
@@ -136,26 +122,13 @@ impl Observed {
         &self.ending
     }
 
-    /// Runs `check` on the walk, and again once what it owed is settled.
-    ///
-    /// # Errors
-    ///
-    /// What `check` says, or [`Broken::StillOwed`].
-    pub fn check(&self, check: impl Fn(&Walk<'_>) -> Result<(), Broken>) -> Result<(), Broken> {
-        check(&self.walk())?;
-        if self.still_owed {
-            return Err(Broken::StillOwed);
-        }
-        self.settled().map_or(Ok(()), |walk| check(&walk))
-    }
-
-    /// All [invariants of a walk](invariants::walk), before and after settling.
+    /// Checks all [invariants of a walk](invariants::walk).
     ///
     /// # Errors
     ///
     /// The first that does not hold.
     pub fn check_all(&self) -> Result<(), Broken> {
-        self.check(invariants::walk)
+        invariants::walk(&self.walk())
     }
 }
 
@@ -181,7 +154,7 @@ pub fn observe<P: BuildPage, L: PinPolicy>(
     let request = UnmapRequest::new(case.flags).ok()?.with_policy(policy);
     let asked = Asked::new(case.flags, policy, request.context());
     let unpinned = !policy.mode().reads_pins() || L::Reading::read(&page) == Pins::None;
-    let faults = Faults::at(case.fail[0], case.fail[1]);
+    let faults = Faults::at(case.fail);
     let share = Share::new(case, reach)?;
     let mut world = Vmas::new(
         core::array::from_fn(|at| share.vma(case, &page, at)),
@@ -189,18 +162,21 @@ pub fn observe<P: BuildPage, L: PinPolicy>(
     );
 
     let mut before = share.record(case, &page, &world);
-    let (ending, owed) = match reach {
+    let mut debt = FlushDebt::none();
+    let ending = match reach {
         Reach::OneVma => {
-            let mut one = world.walk(0)?;
-            let result = try_to_unmap_one(&page, &one.vma, one.address, &request, &mut one.walk);
-            (Ending::of_walk(&result), owed(result))
+            let [first, ..] = world.vmas();
+            let (vma, at) = (first.vma.clone(), first.address);
+            let result = try_to_unmap_one(&page, &vma, at, &request, &mut world, &mut debt);
+            Ending::of_walk(&result, &debt)
         }
         Reach::AllVmas => {
-            let result = try_to_unmap(&page, &request, &mut world);
-            (Ending::of_all(&result), owed(result))
+            let result = try_to_unmap(&page, &request, &mut world, &mut debt);
+            Ending::of_all(&result, &debt)
         }
     };
-    let (calls, hits) = (faults.calls(), faults.hits());
+    debt.ignore();
+    let (calls, hit) = (faults.calls(), faults.hit());
     let after = share.record(case, &page, &world);
     let pin_appeared = share.find(&world, Machine::pin_appeared);
     if let Some(at) = share.find(&world, Machine::written) {
@@ -210,47 +186,16 @@ pub fn observe<P: BuildPage, L: PinPolicy>(
         }
     }
 
-    let mut settled = None;
-    let mut still_owed = false;
-    if !owed.is_none() {
-        still_owed = !settle(owed, &mut world, reach);
-        settled = Some(share.record(case, &page, &world));
-    }
     Some(Observed {
         asked,
         before,
         after,
         ending,
-        settled,
-        still_owed,
         pin_appeared,
         unpinned,
         calls,
-        hits,
+        hit,
     })
-}
-
-/// Tries until nothing is owed, for the second fault may fall into the settling of the first's debt;
-/// whether it succeeded.
-fn settle<P: BuildPage>(mut owed: Owed, world: &mut World<'_, P>, reach: Reach) -> bool {
-    for _ in 0..3 {
-        let last = match reach {
-            Reach::OneVma => world.walk(0),
-            Reach::AllVmas => world.last(),
-        };
-        let Some(mut one) = last else {
-            return false;
-        };
-        match owed.settle(&mut one.walk) {
-            Ok(()) => return true,
-            Err((rest, _)) => owed = rest,
-        }
-    }
-    false
-}
-
-fn owed<T, E>(result: Result<T, Failure<E>>) -> Owed {
-    result.map_or_else(|failure| failure.owed, |_| Owed::default())
 }
 
 type World<'a, P> = Vmas<'a, P, MAX_ENTRIES, MAX_VMAS>;

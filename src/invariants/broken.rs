@@ -24,10 +24,10 @@ pub enum Broken {
     PinnedUnmapped {
         /// Pins that count.
         pins: u32,
-        /// Entries that were taken.
+        /// Entries that are gone or split.
         taken: u32,
-        /// Where an entry went, in bytes, if one did.
-        address: Option<u64>,
+        /// The first of them, in bytes.
+        address: u64,
     },
     /// An entry during whose clearing a pin appears is put back, and no later one is taken.
     PinAppearedUnmapped {
@@ -41,7 +41,7 @@ pub enum Broken {
     },
     /// More pins never turn a skip into an unmap.
     SkipBecameUnmap {
-        /// Entries taken with more pins.
+        /// Entries gone with more pins.
         taken: u32,
     },
     /// Without pins, every policy decides alike.
@@ -54,32 +54,25 @@ pub enum Broken {
         /// The entry, in bytes.
         address: u64,
     },
-    /// As many present entries are gone as the walk says that it took.
-    EntriesLost {
-        /// Entries gone.
-        gone: u32,
-        /// Entries taken.
-        taken: u32,
-    },
-    /// The map count falls by the entries taken.
+    /// The map count falls by the entries that are gone.
     MapsLost {
         /// By how much it fell.
         fell: i64,
-        /// Entries taken.
+        /// Entries gone.
         taken: u32,
     },
-    /// The reference count, pins aside, falls by the entries taken.
+    /// The reference count, pins aside, falls by the entries that are gone.
     RefsLost {
         /// By how much it fell.
         fell: i64,
-        /// Entries taken.
+        /// Entries gone.
         taken: u32,
     },
-    /// As many reverse maps are removed as entries are taken.
+    /// As many reverse maps are removed as entries are gone.
     RmapsLost {
         /// Reverse maps removed.
         removed: i64,
-        /// Entries taken.
+        /// Entries gone.
         taken: u32,
     },
     /// An entry that was not taken keeps its bits (young may fall; PMD where it was split), and one
@@ -151,18 +144,16 @@ pub enum Broken {
     NotifierUnpaired {
         /// Begins.
         begins: i64,
-        /// Ends, done and owed.
+        /// Ends.
         ends: i64,
     },
-    /// The range of a page table that was un-shared is invalidated under the lock, or owed.
+    /// The range of a page table that was un-shared is invalidated.
     UnsharedNotInvalidated {
         /// Page tables un-shared.
         unshares: i64,
-        /// Invalidations, done and owed.
+        /// Invalidations.
         invalidates: i64,
     },
-    /// What is owed can be settled once the embedder's callbacks work again.
-    StillOwed,
     /// A reading never misses a pin; nor, where long-term pins are known, a long-term one.
     PinMissed {
         /// The pins held.
@@ -230,7 +221,6 @@ debug_variants!(Broken {
     SkipBecameUnmap { taken },
     Unlike { what as Text },
     MlockedTaken { address },
-    EntriesLost { gone, taken },
     MapsLost { fell, taken },
     RefsLost { fell, taken },
     RmapsLost { removed, taken },
@@ -246,7 +236,6 @@ debug_variants!(Broken {
     DirtyDebtForgotten { address },
     NotifierUnpaired { begins, ends },
     UnsharedNotInvalidated { unshares, invalidates },
-    StillOwed {},
     PinMissed { truth, read },
     PinMiscounted { truth, read },
     PinInvented { unexplained, read },
@@ -270,8 +259,11 @@ impl fmt::Display for Broken {
                 taken,
                 address,
             } => {
-                write!(f, "{taken} entries of a page with {pins} pins were taken")?;
-                address.map_or(Ok(()), |at| write!(f, ", the first at {at:#x}"))
+                let what = "entries of a page with";
+                write!(
+                    f,
+                    "{taken} {what} {pins} pins are gone, the first at {address:#x}"
+                )
             }
             Self::PinAppearedUnmapped { address } => {
                 write!(f, "a pin appeared, and the entry at {address:#x} went")
@@ -283,9 +275,6 @@ impl fmt::Display for Broken {
             Self::Unlike { what } => write!(f, "without pins, policies differ in: {what}"),
             Self::MlockedTaken { address } => {
                 write!(f, "the entry at {address:#x} of a locked VMA was taken")
-            }
-            Self::EntriesLost { gone, taken } => {
-                write!(f, "{gone} entries are gone, {taken} were taken")
             }
             Self::MapsLost { fell, taken } => {
                 write!(f, "the map count fell by {fell}, {taken} were taken")
@@ -344,7 +333,6 @@ impl fmt::Display for Broken {
                 f,
                 "{unshares} page tables were un-shared with {invalidates} invalidations"
             ),
-            Self::StillOwed => f.write_str("what was owed could not be settled"),
             Self::PinMissed { truth, read } => {
                 write!(f, "pinned {truth:?}, read as: {read}")
             }

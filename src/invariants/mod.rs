@@ -17,8 +17,8 @@
 //! # Examples
 //!
 //! ```
-//! use pinfold::invariants::{self, Asked, Broken, Ending, EntryAt, EntryKind, Snapshot, Walk};
-//! use pinfold::{PteFlags, SkipOpportunistic, UnmapFlags, VmFlags};
+//! use pinfold::invariants::{self, Asked, Broken, Ending, EntryAt, EntryKind, How, Snapshot, Walk};
+//! use pinfold::{PteFlags, SkipOpportunistic, UnmapFlags, Verdict, VmFlags};
 //!
 //! let entry = |kind, flags| EntryAt { address: 0x1000, kind, flags, vma: VmFlags::empty() };
 //! let before = [entry(EntryKind::Present, PteFlags::DIRTY)];
@@ -27,7 +27,7 @@
 //!     asked: Asked::new(UnmapFlags::empty(), &<SkipOpportunistic>::new(), Default::default()),
 //!     before: Snapshot { refs: 2, maps: 1, entries: &before, ..Snapshot::EMPTY },
 //!     after: Snapshot { refs: 1, maps: 0, entries: &after, ..Snapshot::EMPTY },
-//!     ending: Ending::done(1),
+//!     ending: Ending::new(How::InVma(Verdict::Done)),
 //!     pin_appeared: None,
 //! };
 //! assert_eq!(
@@ -45,6 +45,7 @@ mod walk;
 pub use asked::{Asked, Counted};
 pub use broken::Broken;
 pub use pins::{monotone, policy, reading, refined_reading};
+pub(crate) use walk::gone;
 pub use walk::{
     alike, bits_carried, counters, dirty_kept, flushes, in_place, mlocked_stays, nothing_lost,
     notifier, pinned_stays, second_look, skip_touches_nothing, slots, walk,
@@ -52,8 +53,8 @@ pub use walk::{
 
 use crate::debug::debug_fields;
 use crate::flags::{PageFlags, PteFlags, VmFlags};
-use crate::rmap::{Outcome, Unmapped};
-use crate::unmap::{CounterDelta, Failure, Owed, Verdict, Walked};
+use crate::rmap::Outcome;
+use crate::unmap::{CounterDelta, FlushDebt, UnmapError, Verdict};
 
 /// What stands in one page-table entry.
 ///
@@ -249,69 +250,53 @@ impl How {
     }
 }
 
-/// How a walk ended, and what it said that it did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How a walk ended, and the TLB flushes that it added to its caller's debt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ending {
     /// How it ended.
     pub how: How,
-    /// How many entries it said that it took.
-    pub taken: u32,
-    /// For how many entries it said that a flush is owed.
+    /// For how many entries a flush is owed.
     pub deferred: u32,
-    /// Whether it said that one of these was dirty.
+    /// Whether one of these was dirty.
     pub deferred_dirty: bool,
-    /// What it said that it could not undo.
-    pub owed: Owed,
 }
 
 impl Ending {
-    /// A walk that went through and took so many entries.
+    /// A walk that ended so, with no flush owed.
     #[must_use]
-    pub fn done(taken: u32) -> Self {
+    pub const fn new(how: How) -> Self {
         Self {
-            how: How::InVma(Verdict::Done),
-            taken,
+            how,
             deferred: 0,
             deferred_dirty: false,
-            owed: Owed::default(),
         }
     }
 
-    /// The ending of one VMA's walk.
+    /// The ending of one VMA's walk, with the debt that it left.
     #[must_use]
-    pub fn of_walk<E>(result: &Result<Walked, Failure<E>>) -> Self {
-        match result {
-            Ok(walked) => Self {
-                how: How::InVma(walked.verdict),
-                deferred: walked.flush.entries(),
-                deferred_dirty: walked.flush.is_dirty(),
-                ..Self::done(walked.taken)
-            },
-            Err(failure) => Self::of_failure(failure),
-        }
+    pub const fn of_walk<E>(result: &Result<Verdict, UnmapError<E>>, debt: &FlushDebt) -> Self {
+        let how = match result {
+            Ok(verdict) => How::InVma(*verdict),
+            Err(_) => How::Failed,
+        };
+        Self::new(how).owing(debt)
     }
 
-    /// The ending of a walk over all VMAs.
+    /// The ending of a walk over all VMAs, with the debt that it left.
     #[must_use]
-    pub fn of_all<E>(result: &Result<Unmapped, Failure<E>>) -> Self {
-        match result {
-            Ok(unmapped) => Self {
-                how: How::InAll(unmapped.outcome),
-                deferred: unmapped.flush.entries(),
-                deferred_dirty: unmapped.flush.is_dirty(),
-                ..Self::done(unmapped.taken)
-            },
-            Err(failure) => Self::of_failure(failure),
-        }
+    pub const fn of_all<E>(result: &Result<Outcome, UnmapError<E>>, debt: &FlushDebt) -> Self {
+        let how = match result {
+            Ok(outcome) => How::InAll(*outcome),
+            Err(_) => How::Failed,
+        };
+        Self::new(how).owing(debt)
     }
 
-    fn of_failure<E>(failure: &Failure<E>) -> Self {
+    const fn owing(self, debt: &FlushDebt) -> Self {
         Self {
-            how: How::Failed,
-            taken: failure.taken,
-            deferred: failure.flush.entries(),
-            deferred_dirty: failure.flush.is_dirty(),
-            owed: failure.owed.clone(),
+            deferred: debt.entries(),
+            deferred_dirty: debt.is_dirty(),
+            ..self
         }
     }
 }

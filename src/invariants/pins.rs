@@ -59,10 +59,9 @@ pub fn refined_reading(truth: PinCount, counts: RefCounts, read: Pins) -> Result
 ///
 /// [`Broken::SkipBecameUnmap`].
 pub fn monotone(fewer: &Walk<'_>, more: &Walk<'_>) -> Result<(), Broken> {
-    if fewer.ending.how.is_pin_skip() && more.ending.taken != 0 {
-        return Err(Broken::SkipBecameUnmap {
-            taken: more.ending.taken,
-        });
+    let taken = super::walk::gone(more);
+    if fewer.ending.how.is_pin_skip() && taken != 0 {
+        return Err(Broken::SkipBecameUnmap { taken });
     }
     Ok(())
 }

@@ -58,15 +58,15 @@ fn same_entries(walk: &Walk<'_>) -> Holds {
 /// [`Broken::PinnedUnmapped`].
 pub fn pinned_stays(walk: &Walk<'_>) -> Holds {
     let pins = walk.asked.counted(walk.before.page).of(&walk.before);
-    let gone = pairs(walk).find(|pair| pair.gone() || pair.split());
-    if pins == 0 || (walk.ending.taken == 0 && gone.is_none()) {
-        return Ok(());
+    let changed = |pair: &Pair<'_>| pair.gone() || pair.split();
+    match pairs(walk).find(changed) {
+        Some(pair) if pins != 0 => Err(Broken::PinnedUnmapped {
+            pins,
+            taken: count(walk, changed),
+            address: pair.before.address,
+        }),
+        _ => Ok(()),
     }
-    Err(Broken::PinnedUnmapped {
-        pins,
-        taken: walk.ending.taken,
-        address: gone.map(|pair| pair.before.address),
-    })
 }
 
 /// The entry during whose clearing a pin appears is put back, and none after it is taken, if the
@@ -83,7 +83,7 @@ pub fn second_look(walk: &Walk<'_>) -> Holds {
     if !walk.asked.second_look || counted.of(&walk.after) == 0 {
         return Ok(());
     }
-    match pairs(walk).skip(at).find(|pair| pair.taken()) {
+    match pairs(walk).skip(at).find(|pair| pair.gone()) {
         None => Ok(()),
         Some(pair) => Err(Broken::PinAppearedUnmapped {
             address: pair.before.address,
@@ -100,12 +100,8 @@ pub fn skip_touches_nothing(walk: &Walk<'_>) -> Holds {
     if !walk.ending.how.is_skip() {
         return Ok(());
     }
-    let what = if walk.ending.taken != 0 {
-        "entries taken"
-    } else if walk.ending.deferred != 0 || walk.ending.deferred_dirty {
+    let what = if walk.ending.deferred != 0 || walk.ending.deferred_dirty {
         "flush debt"
-    } else if !walk.ending.owed.is_none() {
-        "something owed"
     } else {
         match difference(&walk.before, &walk.after) {
             Some(what) => what,
@@ -160,18 +156,13 @@ pub fn mlocked_stays(walk: &Walk<'_>) -> Holds {
     }
 }
 
-/// Entries gone, entries said to be taken, and what map count, references and reverse maps fell by
-/// are one number.
+/// The map count, the references and the reverse maps fall by the number of entries that are gone.
 ///
 /// # Errors
 ///
-/// [`Broken::EntriesLost`], [`Broken::MapsLost`], [`Broken::RefsLost`], [`Broken::RmapsLost`].
+/// [`Broken::MapsLost`], [`Broken::RefsLost`], [`Broken::RmapsLost`].
 pub fn nothing_lost(walk: &Walk<'_>) -> Holds {
-    let taken = walk.ending.taken;
-    let gone = count(walk, |pair| pair.taken());
-    if gone != taken {
-        return Err(Broken::EntriesLost { gone, taken });
-    }
+    let taken = gone(walk);
     let fell = change(walk.after.maps, walk.before.maps);
     if fell != i64::from(taken) {
         return Err(Broken::MapsLost { fell, taken });
@@ -203,14 +194,9 @@ pub fn in_place(walk: &Walk<'_>) -> Holds {
         if pair.before.kind != EntryKind::Present {
             return pair.before.kind != pair.after.kind || pair.before.flags != pair.after.flags;
         }
-        match pair.owed {
-            Some(bits) => bits.difference(may_fall) != kept,
-            None => {
-                pair.after.kind == EntryKind::Present
-                    && (pair.after.flags.difference(may_fall) != kept
-                        || !pair.before.flags.contains(pair.after.flags))
-            }
-        }
+        pair.after.kind == EntryKind::Present
+            && (pair.after.flags.difference(may_fall) != kept
+                || !pair.before.flags.contains(pair.after.flags))
     };
     match pairs(walk).find(changed) {
         None => Ok(()),
@@ -233,7 +219,7 @@ pub fn in_place(walk: &Walk<'_>) -> Holds {
 pub fn bits_carried(walk: &Walk<'_>) -> Holds {
     // Not the crate's own constants: a bit that they lost would be lost here too.
     const TRACKING: PteFlags = PteFlags::SOFT_DIRTY.union(PteFlags::UFFD_WP);
-    for pair in pairs(walk).filter(Pair::taken) {
+    for pair in pairs(walk).filter(Pair::gone) {
         let carries = match pair.after.kind {
             EntryKind::Swap => TRACKING,
             EntryKind::Migration if device_private(walk, pair.before) => TRACKING,
@@ -271,12 +257,8 @@ pub fn dirty_kept(walk: &Walk<'_>) -> Holds {
         let dirty = pair.before.kind == EntryKind::Present
             && pair.before.flags.contains(PteFlags::DIRTY)
             && !device_private(walk, pair.before);
-        let kept = match pair.owed {
-            Some(bits) => bits.contains(PteFlags::DIRTY),
-            None => {
-                pair.after.kind == EntryKind::Present && pair.after.flags.contains(PteFlags::DIRTY)
-            }
-        };
+        let kept =
+            pair.after.kind == EntryKind::Present && pair.after.flags.contains(PteFlags::DIRTY);
         dirty && !kept
     };
     match pairs(walk).find(lost) {
@@ -287,7 +269,7 @@ pub fn dirty_kept(walk: &Walk<'_>) -> Holds {
     }
 }
 
-/// As many references on swap slots are held as swap entries were installed, with what is owed.
+/// As many references on swap slots are held as swap entries were installed.
 ///
 /// # Errors
 ///
@@ -295,10 +277,9 @@ pub fn dirty_kept(walk: &Walk<'_>) -> Holds {
 pub fn slots(walk: &Walk<'_>) -> Holds {
     let taken = change(walk.before.books.swap_dups, walk.after.books.swap_dups);
     let given = change(walk.before.books.swap_frees, walk.after.books.swap_frees);
-    let owed = i64::from(walk.ending.owed.swap_slot().is_some());
-    let held = taken.saturating_sub(given).saturating_sub(owed);
+    let held = taken.saturating_sub(given);
     let installed = count(walk, |pair| {
-        pair.taken() && pair.after.kind == EntryKind::Swap
+        pair.gone() && pair.after.kind == EntryKind::Swap
     });
     if held == i64::from(installed) {
         Ok(())
@@ -308,7 +289,7 @@ pub fn slots(walk: &Walk<'_>) -> Holds {
 }
 
 /// The resident counters fall by the entries taken that did not become migration entries, and the
-/// swap counter rises by the swap entries installed, with what is owed.
+/// swap counter rises by the swap entries installed.
 ///
 /// # Errors
 ///
@@ -318,18 +299,17 @@ pub fn counters(walk: &Walk<'_>) -> Holds {
         .after
         .books
         .counters
-        .plus(walk.before.books.counters.undone())
-        .plus(walk.ending.owed.counters());
+        .plus(walk.before.books.counters.undone());
     let change = resident(delta);
     let taken = count(walk, |pair| {
-        pair.taken() && pair.after.kind != EntryKind::Migration
+        pair.gone() && pair.after.kind != EntryKind::Migration
     });
     if change != i64::from(taken).saturating_neg() {
         return Err(Broken::ResidentLost { change, taken });
     }
     let change = i64::from(delta.swap_ents);
     let installed = count(walk, |pair| {
-        pair.taken() && pair.after.kind == EntryKind::Swap
+        pair.gone() && pair.after.kind == EntryKind::Swap
     });
     if change != i64::from(installed) {
         return Err(Broken::SwapEntsLost { change, installed });
@@ -372,22 +352,19 @@ pub fn flushes(walk: &Walk<'_>) -> Holds {
     Ok(())
 }
 
-/// Each begin of an invalidation has its end, and an un-shared page table is invalidated; what is
-/// owed counts.
+/// Each begin of an invalidation has its end, and an un-shared page table is invalidated.
 ///
 /// # Errors
 ///
 /// [`Broken::NotifierUnpaired`], [`Broken::UnsharedNotInvalidated`].
 pub fn notifier(walk: &Walk<'_>) -> Holds {
     let begins = change(walk.before.books.begins, walk.after.books.begins);
-    let ends = change(walk.before.books.ends, walk.after.books.ends)
-        .saturating_add(i64::from(walk.ending.owed.invalidate_end()));
+    let ends = change(walk.before.books.ends, walk.after.books.ends);
     if begins != ends {
         return Err(Broken::NotifierUnpaired { begins, ends });
     }
     let unshares = change(walk.before.books.unshares, walk.after.books.unshares);
-    let invalidates = change(walk.before.books.invalidates, walk.after.books.invalidates)
-        .saturating_add(i64::from(walk.ending.owed.invalidate()));
+    let invalidates = change(walk.before.books.invalidates, walk.after.books.invalidates);
     if unshares > invalidates {
         return Err(Broken::UnsharedNotInvalidated {
             unshares,
@@ -397,12 +374,11 @@ pub fn notifier(walk: &Walk<'_>) -> Holds {
     Ok(())
 }
 
-/// One entry before and after, and its bits if putting it back is owed.
+/// One entry before and after.
 #[derive(Clone, Copy)]
 struct Pair<'a> {
     before: &'a EntryAt,
     after: &'a EntryAt,
-    owed: Option<PteFlags>,
 }
 
 impl Pair<'_> {
@@ -417,29 +393,16 @@ impl Pair<'_> {
             && self.before.flags.contains(PteFlags::PMD)
             && !self.after.flags.contains(PteFlags::PMD)
     }
-
-    /// It no longer maps the page, and nobody owes it.
-    fn taken(&self) -> bool {
-        self.gone() && self.owed.is_none()
-    }
 }
 
 fn pairs<'a>(walk: &'a Walk<'_>) -> impl Iterator<Item = Pair<'a>> {
-    let both = || walk.before.entries.iter().zip(walk.after.entries);
-    let owed = walk.ending.owed.entry();
-    // Addresses repeat across address spaces; what is owed is of the VMA that was walked last.
-    let owed_at = owed.and_then(|(entry, _)| {
-        both().rposition(|(before, after)| {
-            before.address == entry.address
-                && before.kind == EntryKind::Present
-                && after.kind != EntryKind::Present
-        })
-    });
-    both().enumerate().map(move |(at, (before, after))| Pair {
-        before,
-        after,
-        owed: owed.filter(|_| owed_at == Some(at)).map(|(_, bits)| bits),
-    })
+    let both = walk.before.entries.iter().zip(walk.after.entries);
+    both.map(|(before, after)| Pair { before, after })
+}
+
+/// How many entries no longer map the page.
+pub(crate) fn gone(walk: &Walk<'_>) -> u32 {
+    count(walk, |pair| pair.gone())
 }
 
 fn count(walk: &Walk<'_>, which: impl Fn(&Pair<'_>) -> bool) -> u32 {
