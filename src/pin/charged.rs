@@ -63,6 +63,7 @@ pub trait Accounting {
     fn release(&mut self, charge: Self::Charge) -> Result<(), LedgerError>;
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<A: Accounting + ?Sized> Accounting for &mut A {
     type Charge = A::Charge;
 

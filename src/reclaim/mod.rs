@@ -3,6 +3,7 @@
 mod active;
 pub mod decide;
 mod fate;
+mod forward;
 mod futility;
 mod lap;
 mod lists;
