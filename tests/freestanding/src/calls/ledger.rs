@@ -61,7 +61,7 @@ fn owner<const OWNERS: usize, const CHARGES: usize>(
 
 /// An account that answers anything.
 #[derive(Debug)]
-pub struct AnyAccount;
+struct AnyAccount;
 
 impl Accounting for AnyAccount {
     type Charge = u64;

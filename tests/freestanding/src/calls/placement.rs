@@ -1,12 +1,9 @@
 //! Where a page must be before it is pinned.
 
 use super::embedder::{AnyPage, AnyPolicy, BarePage};
-use super::ledger::AnyAccount;
 use super::text::{debug, error, print};
 use super::values::Mishap;
 use crate::{hidden, keep, opaque};
-use core::fmt::Debug;
-use pinfold::pin::{Accounting, Charged};
 use pinfold::pin::{PinGuard, Pinnable};
 use pinfold::placement::{LongtermRule, PinnedError, PlaceError, PlaceRequest, PlaceStop};
 use pinfold::{
@@ -62,16 +59,12 @@ fn objects() {
     request.context = opaque();
     debug::<PlaceRequest>(&request);
     let mut pages: [AnyPage; 3] = opaque();
-    object(hidden(&mut pages), &request, AnyAccount);
-    object(hidden(&mut pages[..]), &under(AnyPolicy::<false>), ());
-    object(
-        opaque::<[AnyPage; 2]>(),
-        &under(IgnorePins),
-        &mut AnyAccount,
-    );
-    object(hidden([BarePage]), &request, AnyAccount);
+    object(hidden(&mut pages), &request);
+    object(hidden(&mut pages[..]), &under(AnyPolicy::<false>));
+    object(opaque::<[AnyPage; 2]>(), &under(IgnorePins));
+    object(hidden([BarePage]), &request);
     let [one, two, _] = &pages;
-    object(hidden([one, two, one]), &request, AnyAccount);
+    object(hidden([one, two, one]), &request);
 }
 
 fn under<L>(policy: L) -> PlaceRequest<L> {
@@ -84,21 +77,19 @@ fn under<L>(policy: L) -> PlaceRequest<L> {
     }
 }
 
-fn object<P, S, L, A>(pages: S, request: &PlaceRequest<L>, account: A)
+fn object<P, S, L>(pages: S, request: &PlaceRequest<L>)
 where
     P: Placed + Pinnable + Clone,
     S: AsRef<[P]> + AsMut<[P]>,
     L: PinPolicy,
-    A: Accounting<Charge: Debug>,
 {
     let migrate = |page: &mut P, places: usize| {
         keep((page, places));
         opaque::<Result<(), Mishap>>()
     };
-    match place_and_pin(pages, request, account, migrate) {
-        Ok((mut pins, charge)) => {
+    match place_and_pin(pages, request, migrate) {
+        Ok(mut pins) => {
             keep(PinGuard::<P, S>::release(&mut pins));
-            keep(Charged::into_charge(charge));
         }
         Err(failed) => keep(failed),
     }
@@ -110,10 +101,10 @@ super::values::opaque_struct!(PinnedError {
     verdict
 });
 super::values::opaque_enum!(PlaceStop<Mishap>:
-    PlaceStop::NotCharged(opaque()), PlaceStop::Refused(opaque()),
+    PlaceStop::Refused(opaque()),
     PlaceStop::NotAllowed(opaque()), PlaceStop::Held(opaque()),
     PlaceStop::NotMigrated(opaque(), opaque()));
-super::values::opaque_struct!(PlaceError<Mishap> { index, stop, lost, not_released });
+super::values::opaque_struct!(PlaceError<Mishap> { index, stop, lost });
 
 fn texts() {
     error::<PinnedError>(&opaque());
