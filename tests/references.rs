@@ -183,7 +183,8 @@ fn pages() {
     assert_eq!(page(&frame), wanted);
     assert!(frame.dirty.get() && !frame.settled.get());
     assert_eq!(page(&mut frame), wanted);
-    assert_eq!(page(&&mut frame), wanted);
+    let (shared, exclusive) = (&&frame, &frame);
+    assert_eq!((page(shared), page(exclusive)), (wanted, wanted));
     assert_eq!(frame.refs.get(), 1);
 
     // The default id is the page's address, through any reference.
@@ -206,10 +207,11 @@ fn pages() {
     let mut two = [Plain(1), Plain(1)];
     let (first, second) = (id(&two[0]), id(&two[1]));
     assert_ne!(first, second);
-    assert_eq!(id(&&two[0]), first);
+    let twice = &&two[0];
+    assert_eq!(id(twice), first);
     let [one, _] = &mut two;
-    assert_eq!(id(&&mut *one), first);
     assert_eq!(id::<&dyn Placed>(one), first);
+    assert_eq!(id(one), first);
 }
 
 /// Lists that answer nothing as the defaults do, and count what they are asked.
