@@ -143,7 +143,7 @@ impl LruScan {
     }
 
     /// The TLB flushes that are owed, because flushing failed; the next batch tries again. Pages
-    /// were handed out as [`Release::AfterFlush`].
+    /// were handed out as [`Release::AfterFlush`](super::Release::AfterFlush).
     pub const fn flush_debt(&self) -> &FlushDebt {
         &self.flush
     }
