@@ -291,7 +291,7 @@ impl PageOps for Asked {
     fn release_buffers(&mut self, _: &PlainPage) -> Refused<Hook> {
         self.ask(Err("release_buffers"))
     }
-    fn put_last(&mut self, _: &PlainPage) -> Refused<bool> {
+    fn put_last(&mut self, _: &PlainPage) -> Refused<Option<pinfold::pin::RefsLeft>> {
         self.ask(Err("put_last"))
     }
 }

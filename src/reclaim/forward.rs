@@ -5,7 +5,7 @@ use super::decide::Referenced;
 use super::lists::{Lists, Lru, Release, Watermark};
 use super::ops::{PageOps, PageOut, Removal};
 use crate::flags::PageFlags;
-use crate::pin::{Owners, Pins};
+use crate::pin::{Owners, Pins, RefsLeft};
 use crate::policy::PinPolicy;
 use crate::rmap::Unmapped;
 use crate::unmap::{Failure, Hook, UnmapRequest};
@@ -51,7 +51,7 @@ impl<B: PageOps + ?Sized> PageOps for &mut B {
         split(page: &Self::Page) -> Result<Hook, Self::Error>;
         write_out(page: &Self::Page) -> Result<PageOut, Self::Error>;
         release_buffers(page: &Self::Page) -> Result<Hook, Self::Error>;
-        put_last(page: &Self::Page) -> Result<bool, Self::Error>;
+        put_last(page: &Self::Page) -> Result<Option<RefsLeft>, Self::Error>;
     }
 }
 
