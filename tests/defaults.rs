@@ -4,18 +4,15 @@
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
 
-use core::cell::Cell;
 use core::convert::Infallible;
-use pinfold::pin::Accounting;
 use pinfold::pin::{
-    Biased, LargePageRefs, LedgerError, Owners, PinCount, PinError, PinKind, PinLedger, PinReading,
-    Pins, Refined, UnexpectedRefs,
+    Biased, LargePageRefs, Owners, PinCount, PinError, PinKind, PinLedger, PinReading, Pins,
+    Refined, UnexpectedRefs,
 };
 use pinfold::placement::{Placed, Zone};
 use pinfold::reclaim::{
     Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
 };
-use pinfold::revoke::{Answer, Level, PinOwner};
 use pinfold::{
     Context, Entry, Failure, Hook, PageFlags, PageLike, PageSnapshot, PinPolicy, PlainPage,
     PlainVma, PteFlags, RefCounts, Requester, UnmapFlags, UnmapRequest, Unmapped, VmFlags, Vma,
@@ -243,54 +240,6 @@ fn bare_lists() {
     assert!(lists.has_swap());
     assert_eq!(lists.watermark(), Watermark { free: 0, high: 0 });
     assert_eq!(lists.shrink_others(0), 0);
-}
-
-/// Counts what it is told.
-#[derive(Default)]
-struct Told {
-    pressed: Cell<u32>,
-    cleared: Cell<u32>,
-}
-
-impl PinOwner for Told {
-    type Error = Infallible;
-
-    fn pressure(&mut self, _: Level) -> Result<Answer, Infallible> {
-        self.pressed.set(self.pressed.get() + 1);
-        Ok(Answer::No)
-    }
-    fn all_clear(&mut self) -> Result<(), Infallible> {
-        self.cleared.set(self.cleared.get() + 1);
-        Ok(())
-    }
-}
-
-#[test]
-fn owners_and_books_behind_a_reference() {
-    fn tell<O: PinOwner>(mut owner: O) {
-        let _ = owner.pressure(Level::Low);
-        let _ = owner.all_clear();
-    }
-    let mut told = Told::default();
-    tell(&mut told);
-    assert_eq!((told.pressed.get(), told.cleared.get()), (1, 1));
-
-    /// Refuses both.
-    struct Closed;
-    impl Accounting for Closed {
-        type Charge = ();
-        fn charge(&mut self, _: PinKind, _: u64) -> Result<(), LedgerError> {
-            Err(LedgerError::Full)
-        }
-        fn release(&mut self, (): ()) -> Result<(), LedgerError> {
-            Err(LedgerError::UnknownCharge)
-        }
-    }
-    fn close<A: Accounting<Charge = ()>>(mut books: A) -> [Result<(), LedgerError>; 2] {
-        [books.charge(PinKind::Short, 1), books.release(())]
-    }
-    let refused = [Err(LedgerError::Full), Err(LedgerError::UnknownCharge)];
-    assert_eq!(close(&mut Closed), refused);
 }
 
 #[test]

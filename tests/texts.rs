@@ -154,10 +154,6 @@ fn errors_of_the_ledger() {
 fn errors_of_placement_and_shrinkers() {
     prints::<PlaceStop<Fault>>([
         (
-            PlaceStop::NotCharged(LedgerError::Full),
-            "the ledger is full",
-        ),
-        (
             PlaceStop::Refused(PinError::Free),
             "the page is free or frozen",
         ),
@@ -175,15 +171,13 @@ fn errors_of_placement_and_shrinkers() {
         ),
     ]);
     let error = PlaceError::<Fault> {
-        index: None,
-        stop: PlaceStop::NotCharged(LedgerError::Limit),
-        lost: 0,
-        not_released: Some(LedgerError::UnknownCharge),
+        index: 4,
+        stop: PlaceStop::Refused(PinError::Blocked),
+        lost: 2,
     };
     assert_eq!(
         error.to_string(),
-        "the object was not pinned: the owner's limit is reached; \
-         its charge was not released: no such charge"
+        "page 4 was not pinned: pins are blocked on this page; 2 pins were already lost"
     );
     prints([(PriorityError(13), "priority 13 is not from 0 to 12")]);
 }

@@ -63,6 +63,7 @@ pub trait Accounting {
     fn release(&mut self, charge: Self::Charge) -> Result<(), LedgerError>;
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<A: Accounting + ?Sized> Accounting for &mut A {
     type Charge = A::Charge;
 
@@ -112,8 +113,29 @@ impl<const OWNERS: usize, const CHARGES: usize> Accounting for Account<'_, OWNER
 
 /// A charge that is released when it is dropped.
 ///
-/// A driver keeps it beside the [`PinGuard`](super::PinGuard) of the pages that are charged, declared
-/// after it, so that the pins go first.
+/// A driver charges first, then pins, and keeps the charge beside the [`PinGuard`](super::PinGuard)
+/// of the pages. A struct drops its fields in the order in which they are declared: declare the
+/// guard first, so that the pins go before their charge.
+///
+/// # Examples
+///
+/// ```
+/// use pinfold::pin::{
+///     Account, BiasedRefs, Charged, PinError, PinGuard, PinKind, PinLedger,
+/// };
+///
+/// let mut ledger = PinLedger::<4, 16>::new();
+/// let owner = ledger.add_owner(7, 100)?;
+/// let pages = [BiasedRefs::new(1), BiasedRefs::new(0)];
+///
+/// let account = Account { ledger: &mut ledger, owner, now: 1_000 };
+/// let charge = Charged::new(account, PinKind::Longterm, 2)?;
+/// let pinned = PinGuard::pin(&pages, PinKind::Longterm);
+/// assert_eq!(pinned.unwrap_err().error, PinError::Free);
+/// drop(charge);
+/// assert_eq!(ledger.usage(owner)?.live(), 0);
+/// # Ok::<(), pinfold::pin::LedgerError>(())
+/// ```
 #[must_use = "the charge is released when it is dropped"]
 pub struct Charged<A: Accounting> {
     account: A,

@@ -77,7 +77,7 @@ pub trait Pinnable {
 
 /// What a released pin leaves to do for the caller that released it.
 ///
-/// Complete on purpose: what a caller does not know it would not do.
+/// Exhaustive: what a caller does not know it would not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use = "an unpin may leave a page to be put back or freed"]
 pub enum Unpinned {
@@ -137,6 +137,7 @@ impl Pinnable for PinWord {
 
 macro_rules! forward_pinnable {
     ($($reference:ty),*) => {$(
+        #[deny(clippy::missing_trait_methods)]
         impl<P: Pinnable + ?Sized> Pinnable for $reference {
             fn try_pin(&self, kind: PinKind) -> Result<(), PinError> {
                 (**self).try_pin(kind)

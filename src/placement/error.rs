@@ -2,29 +2,25 @@
 
 use super::check::PinnedError;
 use super::zone::Zone;
-use crate::pin::{LedgerError, PinError};
+use crate::pin::PinError;
 use core::fmt;
 
 /// Why an object was not pinned. No page of it is pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PlaceError<E> {
-    /// The page that was refused; `None` if the whole object was.
-    pub index: Option<usize>,
+    /// The index of the page that was refused.
+    pub index: usize,
     /// Why it was refused.
     pub stop: PlaceStop<E>,
     /// How many of the pins taken for the object were gone when they were to be given back: 0, unless
     /// somebody unpins what it has not pinned.
     pub lost: usize,
-    /// Why the account did not take the charge back, if it did not.
-    pub not_released: Option<LedgerError>,
 }
 
-/// Why an object, or a page of it, was refused. After attempts to migrate the page, the last failure.
+/// Why a page of an object was refused. After attempts to migrate it, the last failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PlaceStop<E> {
-    /// The account refused the charge.
-    NotCharged(LedgerError),
     /// The page refused the pin.
     Refused(PinError),
     /// No long-term pin is allowed in this zone, and the page cannot be migrated out of it (filesystem
@@ -39,7 +35,6 @@ pub enum PlaceStop<E> {
 impl<E: fmt::Display> fmt::Display for PlaceStop<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotCharged(error) => error.fmt(f),
             Self::Refused(error) => error.fmt(f),
             Self::NotAllowed(zone) => write!(f, "a long-term pin is not allowed in {zone}"),
             Self::Held(error) => error.fmt(f),
@@ -52,17 +47,10 @@ impl<E: fmt::Display> fmt::Display for PlaceStop<E> {
 
 impl<E: fmt::Display> fmt::Display for PlaceError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.index {
-            Some(index) => write!(f, "page {index} was not pinned: {}", self.stop)?,
-            None => write!(f, "the object was not pinned: {}", self.stop)?,
-        }
+        write!(f, "page {} was not pinned: {}", self.index, self.stop)?;
         match self.lost {
-            0 => {}
-            lost => write!(f, "; {lost} pins were already lost")?,
-        }
-        match &self.not_released {
-            None => Ok(()),
-            Some(error) => write!(f, "; its charge was not released: {error}"),
+            0 => Ok(()),
+            lost => write!(f, "; {lost} pins were already lost"),
         }
     }
 }

@@ -3,17 +3,16 @@
 use super::check::check_pins;
 use super::error::{PlaceError, PlaceStop};
 use super::zone::{LongtermRule, Placed, Placement, Zone};
-use crate::pin::{Accounting, Biased, Charged, PinGuard, PinKind, PinReading, Pinnable, release};
+use crate::pin::{Biased, PinGuard, PinKind, PinReading, Pinnable, release};
 use crate::policy::{Context, Operation, PinPolicy, SkipOpportunistic};
 use core::ops::Range;
 
 /// Pins all of `pages`, or none of them, after migrating those that must not be pinned where they
 /// are.
 ///
-/// 1. The account is charged, once for the whole object.
-/// 2. All pages are pinned. A page that is refused ends it.
-/// 3. Each page that must not stay where it is gives its pin back, is given to `migrate`, and is
-///    pinned again: up to [`attempts`](PlaceRequest::attempts) times.
+/// First, all pages are pinned. A page that is refused ends it. Then each page that must not stay
+/// where it is gives its pin back, is given to `migrate`, and is pinned again: up to
+/// [`attempts`](PlaceRequest::attempts) times.
 ///
 /// [No page is taken from an object that is being
 /// pinned](super#no-page-is-taken-from-an-object-that-is-being-pinned) says why reclaim takes none
@@ -27,7 +26,10 @@ use core::ops::Range;
 /// Linux 5.8 pins a CMA page where it is if it could not be migrated
 /// (`check_and_migrate_cma_pages`, `mm/gup.c`); here, as in later Linux, that is an error.
 ///
-/// If `migrate` or the code of a page unwinds, the pins are given back and the charge is released.
+/// If `migrate` or the code of a page unwinds, the pins are given back.
+///
+/// Where pins are accounted, charge the object first ([`Charged`](crate::pin::Charged)): nothing is
+/// migrated for an owner that is over its limit, and the charge is released if the pins are not had.
 ///
 /// # Contract
 ///
@@ -43,9 +45,8 @@ use core::ops::Range;
 ///
 /// # Errors
 ///
-/// [`PlaceError`]: which page was refused and why. No page is pinned and nothing is charged. Pages
-/// that were migrated stay where they are now. `pages` is dropped: give a mutable reference to keep
-/// it.
+/// [`PlaceError`]: which page was refused and why. No page is pinned. Pages that were migrated stay
+/// where they are now. `pages` is dropped: give a mutable reference to keep it.
 ///
 /// # Examples
 ///
@@ -90,38 +91,25 @@ use core::ops::Range;
 /// let (a, b, spare) = (frame(Zone::Normal), frame(Zone::Movable), frame(Zone::Normal));
 ///
 /// let request = PlaceRequest::new(PinKind::Longterm);
-/// let placed = place_and_pin(vec![&a, &b], &request, (), |page, _places| {
+/// let placed = place_and_pin(vec![&a, &b], &request, |page, _places| {
 ///     *page = &spare;
 ///     Ok::<(), core::convert::Infallible>(())
 /// });
-/// let (pins, _charge) = placed.unwrap();
+/// let pins = placed.unwrap();
 /// assert_eq!([a.refs.get(), b.refs.get(), spare.refs.get()], [1025, 1, 1025]);
 /// drop(pins);
 /// assert_eq!([a.refs.get(), spare.refs.get()], [1, 1]);
 /// ```
-pub fn place_and_pin<P, S, A, L, E>(
+pub fn place_and_pin<P, S, L, E>(
     pages: S,
     request: &PlaceRequest<L>,
-    account: A,
     migrate: impl FnMut(&mut P, usize) -> Result<(), E>,
-) -> Result<(PinGuard<P, S>, Charged<A>), PlaceError<E>>
+) -> Result<PinGuard<P, S>, PlaceError<E>>
 where
     P: Placed + Pinnable + Clone,
     S: AsRef<[P]> + AsMut<[P]>,
-    A: Accounting,
     L: PinPolicy,
 {
-    let base_pages = pages.as_ref().iter().fold(0u64, |sum, page| {
-        sum.saturating_add(u64::from(page.base_pages()))
-    });
-    // Declared in this order, so that unwinding gives the pins back before the charge.
-    let mut charged =
-        Charged::new(account, request.kind, base_pages).map_err(|error| PlaceError {
-            index: None,
-            stop: PlaceStop::NotCharged(error),
-            lost: 0,
-            not_released: None,
-        })?;
     let mut guard = PinGuard::of_none(pages, request.kind);
     let mut object = Object {
         guard: &mut guard,
@@ -131,15 +119,14 @@ where
     match object.pin_and_place(request, migrate) {
         Ok(()) => {
             drop(object);
-            Ok((guard, charged))
+            Ok(guard)
         }
         Err((index, stop)) => {
             object.give_back();
             Err(PlaceError {
-                index: Some(index),
+                index,
                 stop,
                 lost: object.lost,
-                not_released: charged.release().err(),
             })
         }
     }

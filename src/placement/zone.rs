@@ -65,6 +65,7 @@ pub trait Placed: PageLike {
 
 macro_rules! forward_placed {
     ($($reference:ty),*) => {$(
+        #[deny(clippy::missing_trait_methods)]
         impl<P: Placed + ?Sized> Placed for $reference {
             fn id(&self) -> u64 {
                 (**self).id()
@@ -147,7 +148,7 @@ impl fmt::Display for Zone {
 
 /// Which memory a page must leave before it is pinned for long.
 ///
-/// Complete on purpose; an embedder with another rule answers [`Placed::zone`] accordingly.
+/// Exhaustive; an embedder with another rule answers [`Placed::zone`] accordingly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum LongtermRule {
     /// CMA only (`check_and_migrate_cma_pages`, `mm/gup.c`, 5.8).
@@ -160,7 +161,7 @@ pub enum LongtermRule {
 
 /// Whether a page may be pinned where it is.
 ///
-/// Complete on purpose: a caller must know what to do with each.
+/// Exhaustive: a caller must know what to do with each.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Placement {

@@ -20,8 +20,7 @@ impl Turn {
 /// Once round a list: its pages come from the old end and go back to the young one.
 ///
 /// Counts pinned pages as they are met, in base pages. This is an estimate: a pin that goes is
-/// noticed when its page is met again. It may weigh one list against another, but it must not keep
-/// any page from being scanned.
+/// noticed when its page is met again. It must not end a pass.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Lap {
     /// Base pages until every one that was there when the lap began has been met.

@@ -4,6 +4,7 @@ mod active;
 mod batch;
 pub mod decide;
 mod fate;
+mod forward;
 mod futility;
 mod lap;
 mod lists;

@@ -3,10 +3,16 @@
 use super::lists::{Lists, Lru, is_scanned};
 
 /// How many base pages of each list are scanned at this priority, in the order of [`Lru::ALL`]
-/// (`get_scan_count`, `mm/vmscan.c`, 5.8). A list that is scanned is scanned for its whole length
-/// shifted right; `pinned` estimates the pinned pages on a list, which only weighs lists against
-/// each other.
-pub(super) fn plan<B: Lists>(lists: &B, priority: u8, pinned: impl Fn(Lru) -> u64) -> [u64; 4] {
+/// (`get_scan_count`, `mm/vmscan.c`, 5.8): of a list that is scanned, its length shifted right.
+///
+/// `pinned` estimates the pinned pages on a list. They weigh lists against each other; and at the
+/// hardest priority, unless it is scanned `again`, as many are left out.
+pub(super) fn plan<B: Lists>(
+    lists: &B,
+    priority: u8,
+    again: bool,
+    pinned: impl Fn(Lru) -> u64,
+) -> [u64; 4] {
     let unpinned = |list: Lru| lists.pages(list).saturating_sub(pinned(list));
     let share = |pages: u64| pages.checked_shr(u32::from(priority)).unwrap_or(0);
     let file = unpinned(Lru::InactiveFile).saturating_add(unpinned(Lru::ActiveFile));
@@ -24,6 +30,8 @@ pub(super) fn plan<B: Lists>(lists: &B, priority: u8, pinned: impl Fn(Lru) -> u6
         let left_out = list.is_file() && anon_only || !is_scanned(list, lists);
         if left_out || inactive.is_some_and(|inactive| unpinned(inactive) >= pages) {
             0
+        } else if priority == 0 && !again {
+            unpinned(list)
         } else {
             share(pages)
         }

@@ -21,13 +21,14 @@ use crate::policy::{Context, PinPolicy};
 ///
 /// # Pinned pages
 ///
-/// Pins may go at any moment of a pass, and what they held is reclaimable again. No count of pinned
-/// pages shortens a scan: at the hardest priority every page on the lists is scanned. If pinned
-/// pages were met there and put back, or parked pages came back, the lists are scanned once more
-/// after others were asked for the last time. So a pass that is [`Exhausted`](Progress::Exhausted)
-/// has taken what was held by pins that went until then; what later ones held is for the next pass.
+/// Pins may go at any moment of a pass, and what they held is reclaimable again. A pass that met
+/// pinned pages on the lists, or parked pages that came back, scans the hardest priority twice: as
+/// many pages as are not known to be pinned; and every page on the lists once others were asked
+/// for the last time. So a pass that is [`Exhausted`](Progress::Exhausted) has taken what was held
+/// by pins that went until then; what later ones held is for the next pass. A list on which
+/// everything is pinned costs two looks at each page.
 ///
-/// The number of pinned pages is only used to compare lists: an active list is aged while it is
+/// The number of pinned pages is also used to compare lists: an active list is aged while it is
 /// longer than the unpinned part of its inactive list, and where the node is nearly out of unpinned
 /// file pages and anonymous ones are left to scan, only these are, at all priorities but the
 /// hardest, as in Linux (`file_is_tiny`, `get_scan_count`). Parked pages are on no list and cost
@@ -39,7 +40,7 @@ pub struct LruScan {
     plan: Option<[u64; 4]>,
     turn: Turn,
     laps: [Lap; 4],
-    /// The pinned pages when the priority began.
+    /// What had become of pinned pages when the priority began.
     began: Pinned,
     /// Whether the hardest priority is scanned for the second time.
     again: bool,
@@ -260,10 +261,18 @@ impl LruScan {
     /// Begins a priority. The hardest begins laps of its own, so that after it the count of pinned
     /// pages is what was found in it.
     fn begin<B: Lists>(&mut self, lists: &B) {
-        let plan = plan(lists, self.priority, |list| self.pinned_on(list));
+        let pinned = |list| self.pinned_on(list);
+        let plan = plan(lists, self.priority, self.again, pinned);
+        let leaves_out = self.priority == 0 && Lru::ALL.into_iter().any(|list| pinned(list) > 0);
+        self.began = self.pinned(lists);
+        if leaves_out {
+            // Pages that stayed at gentler priorities are to be looked at again, too.
+            self.began.stayed = 0;
+        }
         if self.priority == 0 {
             for (lap, (list, planned)) in self.laps.iter_mut().zip(Lru::ALL.into_iter().zip(plan)) {
-                if planned == 0 {
+                if self.again && planned == 0 {
+                    // It is looked at no more, so nothing is known of it at the end.
                     *lap = Lap::default();
                 } else {
                     lap.begin(lists.pages(list));
@@ -272,7 +281,6 @@ impl LruScan {
         }
         self.plan = Some(plan);
         self.turn = Turn::NONE;
-        self.began = self.pinned(lists);
     }
 
     /// Asks others, and goes on to the next priority, if there is one.
@@ -291,8 +299,8 @@ impl LruScan {
         }
     }
 
-    /// Whether a page that was met pinned at this priority may be reclaimable now: it stayed on a
-    /// list, or it was parked and is so no more.
+    /// Whether a page that was met pinned may be reclaimable now: it stayed on a list, or it was
+    /// parked and is so no more.
     fn pins_may_have_gone<B: Lists>(&self, lists: &B) -> bool {
         let (began, now) = (self.began, self.pinned(lists));
         let taken_off = now.taken_off.saturating_sub(began.taken_off);

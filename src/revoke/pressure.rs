@@ -62,6 +62,7 @@ pub trait PinOwner {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<O: PinOwner + ?Sized> PinOwner for &mut O {
     type Error = O::Error;
 
@@ -74,6 +75,7 @@ impl<O: PinOwner + ?Sized> PinOwner for &mut O {
 }
 
 /// A pair of an owner and a [`Shrinker`](crate::Shrinker): the owner is the first.
+#[deny(clippy::missing_trait_methods)]
 impl<O: PinOwner, S> PinOwner for (O, S) {
     type Error = O::Error;
 
@@ -92,7 +94,7 @@ impl PinOwner for () {
 
 /// What an owner says to pressure.
 ///
-/// Complete on purpose.
+/// Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use = "an owner that will not give pages back need not be waited for"]
 pub enum Answer {
@@ -104,7 +106,7 @@ pub enum Answer {
 
 /// How short memory is (`enum vmpressure_levels`, `mm/vmpressure.c`, 5.8).
 ///
-/// Complete on purpose: Linux knows these three.
+/// Exhaustive: Linux knows these three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// Memory is being reclaimed.

@@ -86,6 +86,7 @@ pub trait Shrinker {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<S: Shrinker + ?Sized> Shrinker for &mut S {
     fn count(&mut self) -> Option<u64> {
         (**self).count()
@@ -105,6 +106,7 @@ impl<S: Shrinker + ?Sized> Shrinker for &mut S {
 }
 
 /// A pair of a [`PinOwner`](crate::PinOwner) and a shrinker: the shrinker is the second.
+#[deny(clippy::missing_trait_methods)]
 impl<O, S: Shrinker> Shrinker for (O, S) {
     fn count(&mut self) -> Option<u64> {
         self.1.count()
@@ -135,7 +137,7 @@ impl Shrinker for () {
 
 /// What a scan did.
 ///
-/// Complete on purpose: these are the two answers of Linux's `scan_objects`.
+/// Exhaustive: these are the two answers of Linux's `scan_objects`.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scan {

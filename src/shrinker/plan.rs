@@ -6,7 +6,7 @@ use core::num::NonZeroU64;
 
 /// What a turn of a shrinker is to do, in objects.
 ///
-/// Complete on purpose: there is nothing else that the arithmetic gives.
+/// Exhaustive: there is nothing else that the arithmetic gives.
 ///
 /// # Examples
 ///

@@ -37,7 +37,7 @@ impl<'m> Machine<'m> {
         let object: Vec<&'m Frame> = found.iter().map(|&(.., frame)| frame).collect();
         let request = PlaceRequest::new(PinKind::Longterm);
         self.avoids_movable = true;
-        let placed = place_and_pin(object, &request, (), |page, places| {
+        let placed = place_and_pin(object, &request, |page, places| {
             // The caller's references go with the page.
             let old: &'m Frame = page;
             let mut scan = LruScan::new(1);
@@ -61,7 +61,7 @@ impl<'m> Machine<'m> {
             moved.map(drop).ok_or(())
         });
         self.avoids_movable = false;
-        if let Ok((pins, _)) = placed {
+        if let Ok(pins) = placed {
             let pages = pins.pages();
             assert!(pages.iter().all(|page| page.zone() == Zone::Normal));
             self.register(pins, &found, 1);

@@ -301,9 +301,10 @@ fn guards_own_their_pages() {
     }
     let pages = || [BiasedRefs::new(1), BiasedRefs::new(1)];
     held(pages());
-    held(&pages());
-    held(&mut pages());
-    held(&pages()[..]);
+    let (one, mut two) = (pages(), pages());
+    held(&one);
+    held(&one[..]);
+    held(&mut two);
     held(Vec::from(pages()));
     held(Box::<[BiasedRefs]>::from(pages()));
     let shared: Arc<[BiasedRefs]> = pages().into();

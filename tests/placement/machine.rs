@@ -2,8 +2,8 @@
 
 use core::cell::{Cell, RefCell};
 use pinfold::pin::{
-    Accounting, Charge, LedgerError, OwnerId, PinCount, PinError, PinKind, PinLedger, PinWord,
-    Pinnable, Unpinned,
+    Accounting, Charge, Charged, LedgerError, OwnerId, PinCount, PinError, PinKind, PinLedger,
+    PinWord, Pinnable, Unpinned,
 };
 use pinfold::placement::{PlaceRequest, PlaceStop, Placed, Zone, check_pins, place_and_pin};
 use pinfold::{Context, Operation, PageFlags, PageLike, PinPolicy};
@@ -129,6 +129,13 @@ pub(crate) fn reclaim<L: PinPolicy>(frames: &[Frame], policy: &L) {
     }
 }
 
+/// Why an object was not pinned.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Stop {
+    Charge(LedgerError),
+    Page(usize, PlaceStop<usize>),
+}
+
 /// A machine with an object and spare frames, and what its migrations do.
 pub(crate) struct Machine {
     /// The object's frames first, then spares of the normal zone, then one that is nobody's.
@@ -165,7 +172,9 @@ impl Machine {
         &self,
         request: &PlaceRequest<L>,
         books: &Locked,
-    ) -> Result<Vec<Zone>, (Option<usize>, PlaceStop<usize>)> {
+    ) -> Result<Vec<Zone>, Stop> {
+        let charge = Charged::new(books, request.kind, self.object as u64);
+        let mut charge = charge.map_err(Stop::Charge)?;
         let before: Vec<_> = self.frames.iter().map(Frame::pins).collect();
         let total = |frame: &Frame| frame.pins().0;
         let was = |frame: &Frame| {
@@ -175,7 +184,7 @@ impl Machine {
         let mut pages = self.pages();
         // Where each slot's page is now, as `migrate` knows it.
         let places = RefCell::new(pages.clone());
-        let placed = place_and_pin(&mut pages, request, books, |page, held| {
+        let placed = place_and_pin(&mut pages, request, |page, held| {
             let call = self.calls.get();
             self.calls.set(call + 1);
             assert_eq!(books.live(), self.object as u64, "charged before, once");
@@ -216,7 +225,7 @@ impl Machine {
             Ok(())
         });
         let result = match placed {
-            Ok((mut pins, mut charge)) => {
+            Ok(mut pins) => {
                 assert_eq!(pins.kind(), request.kind);
                 let zones = pins.pages().iter().map(|page| page.zone).collect();
                 for (page, place) in pins.pages().iter().zip(places.borrow().iter()) {
@@ -232,10 +241,10 @@ impl Machine {
                 Ok(zones)
             }
             Err(error) => {
-                assert_eq!((error.lost, error.not_released), (0, None));
-                let charged = error.index.is_some();
-                assert_eq!(books.releases.get(), u32::from(charged));
-                Err((error.index, error.stop))
+                assert_eq!((error.lost, books.releases.get()), (0, 0));
+                drop(charge);
+                assert_eq!(books.releases.get(), 1);
+                Err(Stop::Page(error.index, error.stop))
             }
         };
         let after: Vec<_> = self.frames.iter().map(Frame::pins).collect();

@@ -1,9 +1,9 @@
 //! Objects, pinned as a whole or not at all.
 
-use crate::machine::{Frame, Locked, Machine};
+use crate::machine::{Frame, Locked, Machine, Stop};
 use pinfold::pin::{
-    Account, Accounting, LedgerError, PinCount, PinError, PinKind, PinLedger, PinWord, Pins,
-    Refined,
+    Account, Accounting, Charged, LedgerError, PinCount, PinError, PinKind, PinLedger, PinWord,
+    Pins, Refined,
 };
 use pinfold::placement::{LongtermRule, PlaceRequest, PlaceStop, Zone, place_and_pin};
 use pinfold::{Context, IgnorePins, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned};
@@ -79,7 +79,7 @@ fn every_migration_failing() {
                 assert_eq!(machine.calls.get(), 3 + tries);
             } else {
                 let stop = PlaceStop::NotMigrated(MIXED[slot], k + 2);
-                assert_eq!(result, Err((Some(slot), stop)));
+                assert_eq!(result, Err(Stop::Page(slot, stop)));
                 assert_eq!(machine.calls.get(), k + 3);
             }
         }
@@ -97,7 +97,7 @@ fn a_migration_that_does_not_move_is_bounded() {
         };
         let result = machine.run(&request, &Locked::new(100));
         let stop = PlaceStop::NotAllowed(Zone::Movable);
-        assert_eq!(result, Err((Some(1), stop)));
+        assert_eq!(result, Err(Stop::Page(1, stop)));
         assert_eq!(machine.calls.get(), attempts as usize);
     }
 }
@@ -111,7 +111,7 @@ fn a_page_that_refuses() {
         let result = machine.run(&request, &Locked::new(100));
         assert_eq!(
             result,
-            Err((Some(slot), PlaceStop::Refused(PinError::Blocked)))
+            Err(Stop::Page(slot, PlaceStop::Refused(PinError::Blocked)))
         );
         assert_eq!(machine.calls.get(), 0, "nothing is moved for nothing");
 
@@ -121,7 +121,7 @@ fn a_page_that_refuses() {
         let result = machine.run(&request, &Locked::new(100));
         assert_eq!(
             result,
-            Err((Some(slot), PlaceStop::Refused(PinError::Overflow)))
+            Err(Stop::Page(slot, PlaceStop::Refused(PinError::Overflow)))
         );
 
         let mut zones = MIXED;
@@ -129,7 +129,7 @@ fn a_page_that_refuses() {
         let result = Machine::new(&zones).run(&request, &Locked::new(100));
         assert_eq!(
             result,
-            Err((Some(slot), PlaceStop::NotAllowed(Zone::FsDax)))
+            Err(Stop::Page(slot, PlaceStop::NotAllowed(Zone::FsDax)))
         );
     }
     // The place that a page moved to refuses.
@@ -138,7 +138,7 @@ fn a_page_that_refuses() {
     let result = machine.run(&request, &Locked::new(100));
     assert_eq!(
         result,
-        Err((Some(3), PlaceStop::Refused(PinError::Blocked)))
+        Err(Stop::Page(3, PlaceStop::Refused(PinError::Blocked)))
     );
 }
 
@@ -158,7 +158,7 @@ fn a_page_that_is_pinned_is_not_asked_again() {
 #[test]
 fn a_page_that_says_so_is_not_tried() {
     let request = PlaceRequest::new(PinKind::Longterm);
-    let refused = Err((Some(4), PlaceStop::Refused(PinError::Free)));
+    let refused = Err(Stop::Page(4, PlaceStop::Refused(PinError::Free)));
     let mut machine = Machine::new(&MIXED);
     machine.frames[4].refuses = Some(PinError::Free);
     assert_eq!(machine.run(&request, &Locked::new(100)), refused);
@@ -175,7 +175,8 @@ fn others_hold_a_page_that_must_move() {
     let request = PlaceRequest::new(PinKind::Longterm);
     let machine = Machine::new(&MIXED);
     machine.frames[3].word.pin(PinKind::Short).unwrap();
-    let Err((Some(3), PlaceStop::Held(refusal))) = machine.run(&request, &Locked::new(100)) else {
+    let Err(Stop::Page(3, PlaceStop::Held(refusal))) = machine.run(&request, &Locked::new(100))
+    else {
         panic!("not held");
     };
     let pins = PinCount {
@@ -195,15 +196,11 @@ fn limits_and_objects_of_nothing() {
     let request = PlaceRequest::new(PinKind::Longterm);
     let machine = Machine::new(&MIXED);
     let result = machine.run(&request, &Locked::new(5));
-    assert_eq!(
-        result,
-        Err((None, PlaceStop::NotCharged(LedgerError::Limit)))
-    );
+    assert_eq!(result, Err(Stop::Charge(LedgerError::Limit)));
     assert_eq!(machine.calls.get(), 0);
 
     let result = Machine::new(&[]).run(&request, &Locked::new(5));
-    let stop = PlaceStop::NotCharged(LedgerError::NoPages);
-    assert_eq!(result, Err((None, stop)));
+    assert_eq!(result, Err(Stop::Charge(LedgerError::NoPages)));
 }
 
 #[test]
@@ -216,7 +213,7 @@ fn a_parked_page_is_put_back() {
         attempts: 2,
         ..PlaceRequest::new(PinKind::Longterm)
     };
-    let failed = place_and_pin(&mut pages, &request, (), |_, _| {
+    let failed = place_and_pin(&mut pages, &request, |_, _| {
         if frames[0].word.snapshot().parked {
             return Err(2);
         }
@@ -236,12 +233,12 @@ fn a_pin_that_others_release_is_counted() {
         attempts: 1,
         ..PlaceRequest::new(PinKind::Longterm)
     };
-    let failed = place_and_pin(&mut pages, &request, (), |_, _| {
+    let failed = place_and_pin(&mut pages, &request, |_, _| {
         frames[0].word.unpin(PinKind::Longterm).map(drop).unwrap();
         Err("no")
     });
     let error = failed.map(|_| ()).unwrap_err();
-    assert_eq!((error.index, error.lost), (Some(1), 1));
+    assert_eq!((error.index, error.lost), (1, 1));
     assert_eq!(
         error.to_string(),
         "page 1 was not pinned: it was not migrated out of a CMA area: no; \
@@ -263,7 +260,8 @@ fn an_account_of_a_ledger_at_hand() {
         owner,
         now: 50,
     };
-    let (mut pins, charge) = place_and_pin(&mut pages, &request, account, never).unwrap();
+    let charge = Charged::new(account, request.kind, 2).unwrap();
+    let mut pins = place_and_pin(&mut pages, &request, never).unwrap();
     pins.release().unwrap();
     let charge = charge.into_charge().unwrap();
     let mut wrong = Account {
@@ -336,7 +334,11 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(result.as_ref().err().map(|(index, _)| *index), stopped);
+        let found = result.as_ref().err().map(|stop| match stop {
+            Stop::Charge(_) => None,
+            Stop::Page(index, _) => Some(*index),
+        });
+        prop_assert_eq!(found, stopped);
         prop_assert_eq!(machine.calls.get(), calls);
         if let Ok(found) = result {
             prop_assert!(!longterm || found.iter().all(|&zone| zone == Zone::Normal));

@@ -1,7 +1,7 @@
 //! `scenario`: four failures that page reclaim has already had because of pinned pages, each told in
 //! three lines and played under the old policies and the new.
 
-use crate::costs::{self, Costs};
+use crate::costs;
 use crate::error::Error;
 use crate::machine::{Failures, Frame, Plan, Stage};
 use crate::policy::Policy;
@@ -164,13 +164,10 @@ pub fn play(which: &str) -> Result<Vec<Told>, Error> {
 
 impl Scenario {
     fn tell(&self) -> Result<Told, Error> {
-        let table = costs::DEFAULT
-            .parse::<toml::Table>()
-            .map_err(|error| Error::Machine(error.to_string()))?;
         let plan = Plan {
             frames: self.frames,
             swap: 4 * self.frames,
-            costs: Costs::parse("costs", table)?,
+            costs: costs::load(None, &[])?,
             workloads: Vec::new(),
             seed: 1,
             write_share: 0.0,

@@ -1,4 +1,4 @@
-//! Reports: a table, JSON, charts, and one page of HTML. Files appear whole or not at all.
+//! Reports: a table, JSON, charts, and one page of HTML.
 
 mod chart;
 mod html;
@@ -10,12 +10,9 @@ pub use html::page;
 pub use json::json;
 pub use table::table;
 
-use crate::error::Error;
 use crate::machine::Plan;
 use crate::replay::Run;
 use crate::summary::Row;
-use std::io::Write;
-use std::path::Path;
 
 /// What is reported.
 #[derive(Debug)]
@@ -28,33 +25,4 @@ pub struct Report<'a> {
     pub runs: &'a [Run],
     pub rows: Vec<Row>,
     pub findings: Vec<String>,
-}
-
-/// Writes a file beside its place and moves it there, so that no part of it is left if that fails.
-pub fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
-    let name = path.file_name().ok_or_else(|| {
-        Error::config(
-            path.display().to_string(),
-            "no file name",
-            "a file to write",
-        )
-    })?;
-    let mut beside = std::ffi::OsString::from(".");
-    beside.push(name);
-    beside.push(format!(".{}.part", std::process::id()));
-    let beside = path.with_file_name(beside);
-    let written = std::fs::File::create(&beside)
-        .and_then(|mut file| {
-            file.write_all(text.as_bytes())
-                .and_then(|()| file.sync_all())
-        })
-        .and_then(|()| std::fs::rename(&beside, path));
-    written.map_err(|source| {
-        // Whether there is anything to remove does not matter.
-        let _ = std::fs::remove_file(&beside);
-        Error::Io {
-            path: path.to_owned(),
-            source,
-        }
-    })
 }

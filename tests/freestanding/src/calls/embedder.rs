@@ -75,15 +75,23 @@ impl Pinnable for AnyPage {
     }
 }
 
+impl Clone for AnyPage {
+    fn clone(&self) -> Self {
+        keep(self.0);
+        opaque()
+    }
+}
+
 impl Placed for AnyPage {
     answers_anything! {
+        &id() -> u64;
         &zone() -> Zone;
         &pinnable(kind: PinKind) -> Result<(), PinError>;
     }
 }
 
 /// A page with no more than it must have.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct BarePage;
 
 impl PageLike for BarePage {
