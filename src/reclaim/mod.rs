@@ -167,7 +167,7 @@ impl<E> ShrinkError<E> {
         }
     }
 
-    const fn set_locked(&mut self, held: bool) {
+    pub(crate) const fn set_locked(&mut self, held: bool) {
         match self {
             Self::Op { locked, .. } | Self::Unmap { locked, .. } => *locked = held,
         }
