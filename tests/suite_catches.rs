@@ -15,7 +15,11 @@ mod liar;
 mod lossy;
 #[path = "suite_catches/observed.rs"]
 mod observed;
+#[path = "suite_catches/pager/mod.rs"]
+mod pager;
 mod pages;
+#[path = "suite_catches/planted.rs"]
+mod planted;
 #[path = "suite_catches/tally.rs"]
 mod tally;
 #[path = "suite_catches/walks.rs"]

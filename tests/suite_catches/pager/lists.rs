@@ -1,0 +1,101 @@
+//! The lists.
+
+use super::tables::Walk;
+use super::{Fault, Injected, Page, Pager};
+use pinfold::PageFlags;
+use pinfold::pin::Pins;
+use pinfold::reclaim::{Lists, Lru, Release, ShrinkError};
+
+impl Pager {
+    fn isolate(&mut self, id: usize) -> Page {
+        let page = self.pages[id].clone();
+        page.get_refs(1);
+        page
+    }
+}
+
+impl Lists for Pager {
+    fn take(&mut self, list: Lru) -> Option<Page> {
+        let pages = &mut self.lists[list as usize];
+        let id = match self.config.fault {
+            Some(Fault::TakesYoungest) => pages.pop_back(),
+            Some(Fault::TakesNothing) if pages.len() == 2 => None,
+            _ => pages.pop_front(),
+        };
+        Some(self.isolate(id?))
+    }
+
+    fn put(&mut self, list: Lru, page: Page) {
+        if !self.is(Fault::PutLeavesActive) {
+            page.set(PageFlags::ACTIVE, list.is_active());
+        }
+        if page.put_refs(i32::from(!self.is(Fault::PutKeepsReference))) {
+            return self.last_is_gone(page.id);
+        }
+        let list = if self.is(Fault::PutOnWrongList) {
+            Lru::InactiveFile
+        } else {
+            list
+        };
+        self.lists[list as usize].push_back(page.id);
+        if self.is(Fault::PutTwice) && page.id == 3 {
+            self.lists[Lru::ActiveAnon as usize].push_back(page.id);
+        }
+    }
+
+    fn pages(&self, list: Lru) -> u64 {
+        let more = self.is(Fault::MiscountsList) && list == Lru::ActiveFile;
+        self.lists[list as usize].len() as u64 + u64::from(more)
+    }
+
+    fn free(&mut self, page: Page, release: Release) {
+        match release {
+            _ if self.is(Fault::FreeForgets) => {}
+            Release::AfterFlush if !self.is(Fault::FreeIgnoresFlush) => {
+                self.awaits_flush.push(page.id);
+            }
+            _ => self.free.push(page.id),
+        }
+    }
+
+    fn failed(&mut self, page: Option<&Page>, error: ShrinkError<Injected>) {
+        let Some(page) = page else { return };
+        if error.is_locked() {
+            page.locked.set(false);
+        }
+        if let ShrinkError::Unmap { owed, .. } = error {
+            if owed.is_none() || self.is(Fault::OwedIgnored) {
+                return;
+            }
+            let (id, at) = self.last_walk;
+            assert_eq!(id, page.id);
+            let mut walk = Walk::new(self, page, at);
+            owed.settle(&mut walk).expect("nothing fails here");
+        }
+    }
+
+    fn park(&mut self, page: Page, _: Pins) -> Result<(), Page> {
+        if !page.is_pinned() && !self.is(Fault::ParksUnpinned) || page.id == 1 {
+            if self.is(Fault::RefusedParkLocks) {
+                page.locked.set(true);
+            }
+            return Err(page);
+        }
+        let _ = page.put_refs(1);
+        self.parked.push_back(page.id);
+        if self.is(Fault::ParkedAndListed) {
+            let list = Lru::of(page.flags.get());
+            self.lists[list as usize].push_back(page.id);
+        }
+        Ok(())
+    }
+
+    fn take_parked(&mut self) -> Option<Page> {
+        let id = self.parked.pop_front()?;
+        Some(self.isolate(id))
+    }
+
+    fn pages_parked(&self) -> u64 {
+        self.parked.len() as u64 + u64::from(self.is(Fault::MiscountsParked))
+    }
+}
