@@ -10,13 +10,10 @@ use core::convert::Infallible;
 use core::num::NonZeroU64;
 use pinfold::pin::{Owners, PinCount, PinKind, PinLedger, PinWord, Pins, Unpinned};
 use pinfold::reclaim::{
-    Futility, Lists, Lru, LruScan, PageOps, Referenced, Release, Removal, ScanControl, ScanFlags,
-    ShrinkError,
+    Futility, Lists, Lru, LruScan, PageOps, Referenced, Removal, ScanControl, ScanFlags,
 };
 use pinfold::shrinker::{Scan, Shrinker, shrink_pages};
-use pinfold::{
-    Failure, FlushDebt, Hook, Outcome, PageFlags, PageLike, PinPolicy, UnmapRequest, Unmapped,
-};
+use pinfold::{Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, UnmapRequest};
 use std::collections::VecDeque;
 
 /// A page of a file that nothing maps, with an exact count of its pins.
@@ -92,18 +89,18 @@ impl<'a> PageOps for Machine<'a> {
     type Page = &'a Page;
     type Error = Infallible;
 
-    fn update(&mut self, page: &&Page, set: PageFlags, clear: PageFlags) -> Result<(), Infallible> {
+    fn update(&mut self, page: &&Page, set: PageFlags, clear: PageFlags) {
         page.flags.set((page.flags.get() | set) - clear);
-        Ok(())
     }
-    fn referenced(&mut self, _: &&Page) -> Result<Referenced, Infallible> {
-        Ok(Referenced::default())
+    fn referenced(&mut self, _: &&Page) -> Referenced {
+        Referenced::default()
     }
     fn unmap<L: PinPolicy>(
         &mut self,
         _: &&Page,
         _: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<Infallible>> {
+        debt: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<Infallible>> {
         // Never called: nothing maps these pages. A machine that maps them calls `try_to_unmap`.
         let (outcome, flush) = (Outcome::Unmapped, FlushDebt::none());
         Ok(Unmapped {
@@ -113,16 +110,15 @@ impl<'a> PageOps for Machine<'a> {
             flush,
         })
     }
-    fn remove(&mut self, page: &&Page, _: Removal) -> Result<Hook, Infallible> {
+    fn remove(&mut self, page: &&Page, _: Removal) -> Attempt {
         // No pin can come any more, and none is there: the certain answer, whatever the hints said.
-        Ok(match page.pins.block() {
-            Ok(()) => Hook::Done,
-            Err(_) => Hook::Refused,
-        })
+        match page.pins.block() {
+            Ok(()) => Attempt::Done,
+            Err(_) => Attempt::Refused,
+        }
     }
-    fn flush_tlb(&mut self) -> Result<(), Infallible> {
+    fn flush_tlb(&mut self) {
         // Nothing is mapped, so no TLB holds anything.
-        Ok(())
     }
 }
 
@@ -140,7 +136,7 @@ impl<'a> Lists for Machine<'a> {
             Lru::InactiveAnon | Lru::ActiveAnon => 0,
         }
     }
-    fn free(&mut self, _: &'a Page, _: Release) {
+    fn free(&mut self, _: &'a Page) {
         self.freed += 1;
     }
     fn failed(&mut self, _: Option<&&'a Page>, error: ShrinkError<Infallible>) {

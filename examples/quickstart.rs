@@ -8,8 +8,8 @@ use core::cell::Cell;
 use core::convert::Infallible;
 use core::error::Error;
 use pinfold::{
-    Bookkeeping, Cleared, Entry, FlushMode, NewEntry, PageFlags, PageLike, PageTables, PlainVma,
-    PteFlags, UnmapFlags, UnmapRequest, VmFlags, try_to_unmap_one,
+    Cleared, Entry, FlushMode, NewEntry, PageFlags, PageLike, PageTables, PlainVma, PteFlags,
+    UnmapFlags, UnmapRequest, VmFlags, try_to_unmap_one,
 };
 
 /// Our own page, of a file. `held`: references beside those of mappings, 1024 for each pin.
@@ -43,33 +43,28 @@ impl PageTables for Walk<'_> {
         let ahead = core::mem::replace(&mut self.2, false);
         Ok(ahead.then_some(self.1))
     }
-    fn test_and_clear_young(&mut self, _: &Entry) -> Result<bool, Infallible> {
+    fn test_and_clear_young(&mut self, _: &Entry) -> bool {
         let young = self.1.flags.contains(PteFlags::YOUNG);
         self.1.flags.remove(PteFlags::YOUNG);
-        Ok(young)
+        young
     }
     fn clear(&mut self, _: &Entry, _: FlushMode) -> Result<Cleared, Infallible> {
         let flags = core::mem::take(&mut self.1.flags);
         let deferred = false;
         Ok(Cleared { flags, deferred })
     }
-    fn install(&mut self, _: &Entry, new: NewEntry) -> Result<(), Infallible> {
+    fn install(&mut self, _: &Entry, new: NewEntry) {
         println!("our page table gets {new:?}");
-        Ok(())
     }
-    fn set_page_dirty(&mut self) -> Result<(), Infallible> {
+    fn set_page_dirty(&mut self) {
         self.0.dirty.set(true);
-        Ok(())
     }
-    fn remove_rmap(&mut self, _: &Entry) -> Result<(), Infallible> {
+    fn remove_rmap(&mut self, _: &Entry) {
         self.0.maps.set(self.0.maps.get() - 1);
-        Ok(())
     }
 }
 
 /// No counters, no secondary MMUs, no swap: every default will do.
-impl Bookkeeping for Walk<'_> {}
-
 fn main() -> Result<(), Box<dyn Error>> {
     let (old, young) = (PteFlags::empty(), PteFlags::YOUNG);
     let (plain, locked) = (VmFlags::empty(), VmFlags::LOCKED);

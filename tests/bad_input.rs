@@ -10,11 +10,11 @@ use core::error::Error;
 use pinfold::conformance::{Answers, Faults, Machine, OneVma, TestPage, Told, Vmas};
 use pinfold::pin::{Biased, PinKind, PinReading, Pins, Refined};
 use pinfold::unmap::decide::Inconsistency;
-use pinfold::unmap::{Failure, FlushDebt, UnmapError, Verdict};
+use pinfold::unmap::{FlushDebt, UnmapError, Verdict};
 use pinfold::{
     CounterDelta, IgnorePins, Outcome, PageFlags, PageLike, PinPolicy, PlainVma, PteFlags,
-    SkipOpportunistic, SkipPinned, UnknownFlags, UnmapFlags, UnmapRequest, VmFlags, Walked,
-    try_to_unmap, try_to_unmap_one,
+    SkipOpportunistic, SkipPinned, UnknownFlags, UnmapFlags, UnmapRequest, VmFlags, try_to_unmap,
+    try_to_unmap_one,
 };
 
 /// A page whose numbers may be anything.

@@ -10,12 +10,10 @@ use pinfold::pin::{
     Refined, UnexpectedRefs,
 };
 use pinfold::placement::{Placed, Zone};
-use pinfold::reclaim::{
-    Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
-};
+use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::{
-    Context, Entry, Failure, Hook, PageFlags, PageLike, PageSnapshot, PinPolicy, PlainPage,
-    PlainVma, PteFlags, RefCounts, Requester, UnmapFlags, UnmapRequest, Unmapped, VmFlags, Vma,
+    Attempt, Context, Entry, PageFlags, PageLike, PageSnapshot, PinPolicy, PlainPage, PlainVma,
+    PteFlags, RefCounts, Requester, UnmapFlags, UnmapRequest, VmFlags, Vma,
 };
 
 #[path = "defaults/walk.rs"]
@@ -180,25 +178,22 @@ impl PageOps for BareLists {
     type Page = PlainPage;
     type Error = Infallible;
 
-    fn update(&mut self, _: &PlainPage, _: PageFlags, _: PageFlags) -> Result<(), Infallible> {
-        Ok(())
-    }
-    fn referenced(&mut self, _: &PlainPage) -> Result<Referenced, Infallible> {
-        Ok(Referenced::default())
+    fn update(&mut self, _: &PlainPage, _: PageFlags, _: PageFlags) {}
+    fn referenced(&mut self, _: &PlainPage) -> Referenced {
+        Referenced::default()
     }
     fn unmap<L: PinPolicy>(
         &mut self,
         _: &PlainPage,
         _: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<Infallible>> {
+        debt: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<Infallible>> {
         unreachable!("no test here unmaps")
     }
-    fn remove(&mut self, _: &PlainPage, _: Removal) -> Result<Hook, Infallible> {
-        Ok(Hook::Done)
+    fn remove(&mut self, _: &PlainPage, _: Removal) -> Attempt {
+        Attempt::Done
     }
-    fn flush_tlb(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
+    fn flush_tlb(&mut self) {}
 }
 
 impl Lists for BareLists {
@@ -209,7 +204,7 @@ impl Lists for BareLists {
     fn pages(&self, _: Lru) -> u64 {
         0
     }
-    fn free(&mut self, _: PlainPage, _: Release) {}
+    fn free(&mut self, _: PlainPage) {}
     fn failed(&mut self, _: Option<&PlainPage>, error: ShrinkError<Infallible>) {
         unreachable!("{error}");
     }
@@ -222,10 +217,10 @@ fn bare_operations_on_pages() {
     assert!(!ops.is_swap_full(&page));
     assert!(!ops.can_split(&page));
     assert!(!ops.is_pmd_mapped(&page));
-    assert_eq!(ops.try_lock(&page), Ok(Hook::Done));
-    assert_eq!(ops.add_to_swap(&page), Ok(Hook::Refused));
-    assert_eq!(ops.split(&page), Ok(Hook::Refused));
-    assert_eq!(ops.release_buffers(&page), Ok(Hook::Refused));
+    assert_eq!(ops.try_lock(&page), Ok(Attempt::Done));
+    assert_eq!(ops.add_to_swap(&page), Ok(Attempt::Refused));
+    assert_eq!(ops.split(&page), Ok(Attempt::Refused));
+    assert_eq!(ops.release_buffers(&page), Ok(Attempt::Refused));
     assert_eq!(ops.write_out(&page), Ok(PageOut::Keep));
     assert_eq!(ops.put_last(&page), Ok(None), "kept");
 }

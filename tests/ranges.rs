@@ -10,10 +10,10 @@ use core::ops::Range;
 use pinfold::pin::{PinCount, Refined};
 use pinfold::unmap::Verdict;
 use pinfold::{
-    Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, IgnorePins, InVma, NewEntry,
-    NextVma, Outcome, PageFlags, PageLike, PageTables, PinPolicy, PlainPage, PlainVma, PteFlags,
-    Reason, Rmap, SharedTable, SkipOpportunistic, SkipPinned, UnmapFlags, UnmapRequest, VmFlags,
-    try_to_unmap, try_to_unmap_one,
+    Attempt, Cleared, CounterDelta, Entry, FlushMode, IgnorePins, NewEntry, NextVma, Outcome,
+    PageFlags, PageLike, PageTables, PinPolicy, PlainPage, PlainVma, PteFlags, Rmap, SharedTable,
+    SkipOpportunistic, SkipPinned, UnmapFlags, UnmapRequest, VmFlags, try_to_unmap,
+    try_to_unmap_one,
 };
 
 const SWAP: PageFlags = PageFlags::ANON
@@ -56,9 +56,9 @@ impl PageTables for Recorder<'_> {
     fn next_entry(&mut self) -> Result<Option<Entry>, Infallible> {
         Ok(self.entries.pop())
     }
-    fn test_and_clear_young(&mut self, entry: &Entry) -> Result<bool, Infallible> {
+    fn test_and_clear_young(&mut self, entry: &Entry) -> bool {
         self.told(format!("young {:x}", entry.address))?;
-        Ok(entry.flags.contains(PteFlags::YOUNG))
+        entry.flags.contains(PteFlags::YOUNG)
     }
     fn clear(&mut self, entry: &Entry, flush: FlushMode) -> Result<Cleared, Infallible> {
         self.told(format!("clear {:x} {flush:?}", entry.address))?;
@@ -67,13 +67,13 @@ impl PageTables for Recorder<'_> {
             deferred: false,
         })
     }
-    fn install(&mut self, _: &Entry, new: NewEntry) -> Result<(), Infallible> {
+    fn install(&mut self, _: &Entry, new: NewEntry) {
         self.told(format!("install {new:?}"))
     }
-    fn set_page_dirty(&mut self) -> Result<(), Infallible> {
+    fn set_page_dirty(&mut self) {
         self.told("page dirty")
     }
-    fn remove_rmap(&mut self, entry: &Entry) -> Result<(), Infallible> {
+    fn remove_rmap(&mut self, entry: &Entry) {
         if let Some(page) = self.maps {
             page.borrow_mut().maps -= 1;
         }
@@ -85,31 +85,31 @@ impl Bookkeeping for Recorder<'_> {
     fn split_huge_pmd(&mut self, freeze: bool) -> Result<(), Infallible> {
         self.told(format!("split, freeze: {freeze}"))
     }
-    fn widen_for_sharing(&mut self, range: Range<u64>) -> Result<Range<u64>, Infallible> {
+    fn widen_for_sharing(&mut self, range: Range<u64>) -> Range<u64> {
         self.told(format!("widen {}", at(&range)))?;
-        Ok(0..0x4000_0000)
+        0..0x4000_0000
     }
     fn invalidate_begin(&mut self, range: Range<u64>) -> Result<(), Infallible> {
         self.told(format!("begin {}", at(&range)))
     }
-    fn invalidate(&mut self, range: Range<u64>) -> Result<(), Infallible> {
+    fn invalidate(&mut self, range: Range<u64>) {
         self.told(format!("invalidate {}", at(&range)))
     }
-    fn invalidate_end(&mut self, range: Range<u64>) -> Result<(), Infallible> {
+    fn invalidate_end(&mut self, range: Range<u64>) {
         self.told(format!("end {}", at(&range)))
     }
-    fn unshare_pmd(&mut self, _: &Entry, range: &Range<u64>) -> Result<SharedTable, Infallible> {
+    fn unshare_pmd(&mut self, _: &Entry, range: &Range<u64>) -> SharedTable {
         self.told(format!("un-share {}", at(range)))?;
-        Ok(if self.unshares {
+        if self.unshares {
             SharedTable::Unshared
         } else {
             SharedTable::No
-        })
+        }
     }
-    fn update_hiwater(&mut self) -> Result<(), Infallible> {
+    fn update_hiwater(&mut self) {
         self.told("high water")
     }
-    fn count(&mut self, delta: CounterDelta) -> Result<(), Infallible> {
+    fn count(&mut self, delta: CounterDelta) {
         let CounterDelta {
             anon,
             file,
@@ -119,13 +119,13 @@ impl Bookkeeping for Recorder<'_> {
         } = delta;
         self.told(format!("count {anon} {file} {shmem} {swap_ents} {hugetlb}"))
     }
-    fn swap_duplicate(&mut self, _: &Entry) -> Result<Hook, Infallible> {
+    fn swap_duplicate(&mut self, _: &Entry) -> Attempt {
         self.told("slot")?;
-        Ok(Hook::Done)
+        Attempt::Done
     }
-    fn arch_unmap(&mut self, _: &Entry, _: PteFlags) -> Result<Hook, Infallible> {
+    fn arch_unmap(&mut self, _: &Entry, _: PteFlags) -> Attempt {
         self.told("arch")?;
-        Ok(Hook::Done)
+        Attempt::Done
     }
 }
 
@@ -358,14 +358,14 @@ fn the_walk_ends_when_nothing_maps_the_page() {
     let none = UnmapFlags::empty();
     let ended = over(SWAP, 2, none, &[PLAIN; 4]);
     assert_eq!(ended, (Outcome::Unmapped, 2, 2, 2));
-    let not_found = Outcome::StillMapped(Reason::NotFound);
+    let not_found = Outcome::NotFound;
     assert_eq!(over(SWAP, 3, none, &[PLAIN; 2]), (not_found, 2, 2, 3));
 }
 
 #[test]
 fn temporary_stacks_are_passed_by() {
     let anon = SWAP;
-    let stays = Outcome::StillMapped(Reason::TemporaryStack);
+    let stays = Outcome::TemporaryStack;
     for flags in [UnmapFlags::MIGRATION, UnmapFlags::SPLIT_FREEZE] {
         let world = [STACK, PLAIN];
         assert_eq!(over(anon, 2, flags, &world), (stays, 1, 1, 3));
@@ -382,7 +382,7 @@ fn temporary_stacks_are_passed_by() {
 fn the_first_obstacle_is_the_reason() {
     let munlock = UnmapFlags::MUNLOCK;
     let locked = (VmFlags::LOCKED, PteFlags::empty());
-    let first = Outcome::StillMapped(Reason::InVma(Verdict::NotLocked));
+    let first = Outcome::StillMapped(Verdict::NotLocked);
     let ended = over(SWAP, 4, munlock, &[PLAIN, PLAIN, locked, PLAIN]);
     assert_eq!(ended, (first, 3, 0, 3));
 }

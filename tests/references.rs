@@ -10,14 +10,12 @@ use pinfold::pin::{
     Accounting, BiasedRefs, LedgerError, Owners, PinError, PinGuard, PinKind, Pinnable, Unpinned,
 };
 use pinfold::placement::{Placed, Zone};
-use pinfold::reclaim::{
-    Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
-};
+use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::revoke::{Answer, Level, PinOwner, Pressure};
 use pinfold::shrinker::{Scan, Shrinker, shrink_pages};
 use pinfold::{
-    Failure, FlushDebt, Hook, Outcome, PageFlags, PageLike, PinPolicy, PlainPage, UnmapFlags,
-    UnmapRequest, Unmapped,
+    Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, PlainPage, UnmapFlags,
+    UnmapRequest,
 };
 
 /// A device that answers nothing as the defaults do.
@@ -231,17 +229,18 @@ impl PageOps for Asked {
     type Page = PlainPage;
     type Error = &'static str;
 
-    fn update(&mut self, _: &PlainPage, _: PageFlags, _: PageFlags) -> Refused<()> {
+    fn update(&mut self, _: &PlainPage, _: PageFlags, _: PageFlags) {
         self.ask(Err("update"))
     }
-    fn referenced(&mut self, _: &PlainPage) -> Refused<Referenced> {
+    fn referenced(&mut self, _: &PlainPage) -> Referenced {
         self.ask(Err("referenced"))
     }
     fn unmap<L: PinPolicy>(
         &mut self,
         _: &PlainPage,
         _: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<&'static str>> {
+        debt: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<&'static str>> {
         self.ask(Ok(Unmapped {
             outcome: Outcome::Unmapped,
             vmas: 3,
@@ -249,28 +248,28 @@ impl PageOps for Asked {
             flush: FlushDebt::none(),
         }))
     }
-    fn remove(&mut self, _: &PlainPage, _: Removal) -> Refused<Hook> {
+    fn remove(&mut self, _: &PlainPage, _: Removal) -> Attempt {
         self.ask(Err("remove"))
     }
-    fn flush_tlb(&mut self) -> Refused<()> {
+    fn flush_tlb(&mut self) {
         self.ask(Err("flush_tlb"))
     }
-    fn try_lock(&mut self, _: &PlainPage) -> Refused<Hook> {
+    fn try_lock(&mut self, _: &PlainPage) -> Attempt {
         self.ask(Err("try_lock"))
     }
-    fn unlock(&mut self, _: &PlainPage) -> Refused<()> {
+    fn unlock(&mut self, _: &PlainPage) {
         self.ask(Err("unlock"))
     }
     fn is_congested(&mut self, _: &PlainPage) -> bool {
         self.ask(true)
     }
-    fn wait_for_writeback(&mut self, _: &PlainPage) -> Refused<()> {
+    fn wait_for_writeback(&mut self, _: &PlainPage) {
         self.ask(Err("wait_for_writeback"))
     }
-    fn add_to_swap(&mut self, _: &PlainPage) -> Refused<Hook> {
+    fn add_to_swap(&mut self, _: &PlainPage) -> Attempt {
         self.ask(Err("add_to_swap"))
     }
-    fn free_swap(&mut self, _: &PlainPage) -> Refused<()> {
+    fn free_swap(&mut self, _: &PlainPage) {
         self.ask(Err("free_swap"))
     }
     fn is_swap_full(&mut self, _: &PlainPage) -> bool {
@@ -282,16 +281,16 @@ impl PageOps for Asked {
     fn is_pmd_mapped(&mut self, _: &PlainPage) -> bool {
         self.ask(true)
     }
-    fn split(&mut self, _: &PlainPage) -> Refused<Hook> {
+    fn split(&mut self, _: &PlainPage) -> Attempt {
         self.ask(Err("split"))
     }
-    fn write_out(&mut self, _: &PlainPage) -> Refused<PageOut> {
+    fn write_out(&mut self, _: &PlainPage) -> PageOut {
         self.ask(Err("write_out"))
     }
-    fn release_buffers(&mut self, _: &PlainPage) -> Refused<Hook> {
+    fn release_buffers(&mut self, _: &PlainPage) -> Attempt {
         self.ask(Err("release_buffers"))
     }
-    fn put_last(&mut self, _: &PlainPage) -> Refused<Option<pinfold::pin::RefsLeft>> {
+    fn put_last(&mut self, _: &PlainPage) -> Option<RefsLeft> {
         self.ask(Err("put_last"))
     }
 }
@@ -315,7 +314,7 @@ impl Lists for Asked {
     fn pages(&self, _: Lru) -> u64 {
         6
     }
-    fn free(&mut self, _: PlainPage, _: Release) {
+    fn free(&mut self, _: PlainPage) {
         self.ask(());
     }
     fn failed(&mut self, _: Option<&PlainPage>, _: ShrinkError<&'static str>) {

@@ -14,10 +14,10 @@ use pinfold::pin::{
     PinError, PinGuard, PinKind, PinLedger, PinWord, Pins, ReleaseError, UnexpectedRefs,
 };
 use pinfold::placement::{PlaceError, PlaceStop, Zone};
-use pinfold::reclaim::{PageOp, ShrinkError};
+use pinfold::reclaim::ShrinkError;
 use pinfold::shrinker::PriorityError;
-use pinfold::unmap::{Callback, Stop, UnmapError};
-use pinfold::{FlushDebt, Outcome, PageFlags, Reason, Verdict};
+use pinfold::unmap::{Stop, UnmapError};
+use pinfold::{FlushDebt, Outcome, PageFlags, Verdict};
 
 const PINS: Pins = Pins::Exactly(PinCount {
     total: 3,
@@ -218,15 +218,15 @@ fn verdicts_and_outcomes() {
     prints([
         (Outcome::Unmapped, "unmapped"),
         (
-            Outcome::StillMapped(Reason::NotFound),
+            Outcome::NotFound,
             "still mapped: the reverse map does not lead to all mappings",
         ),
         (
-            Outcome::StillMapped(Reason::TemporaryStack),
+            Outcome::TemporaryStack,
             "still mapped: in a temporary stack",
         ),
         (
-            Outcome::StillMapped(Reason::InVma(Verdict::Stopped(Stop::Mlocked))),
+            Outcome::StillMapped(Verdict::Stopped(Stop::Mlocked)),
             "still mapped: stopped: mlocked",
         ),
         (Outcome::Skipped(PINS), "skipped: pinned 3 (2 long-term)"),

@@ -5,10 +5,10 @@
 #![allow(clippy::unwrap_used)]
 
 use core::cell::Cell;
-use pinfold::unmap::{Callback, Owed, Stop, UnmapError, Verdict};
+use pinfold::unmap::{Stop, UnmapError, Verdict};
 use pinfold::{
-    Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, IgnorePins, NewEntry, PageFlags,
-    PageLike, PageTables, PlainVma, PteFlags, SharedTable, UnmapFlags, UnmapRequest, VmFlags,
+    Attempt, Cleared, CounterDelta, Entry, FlushMode, IgnorePins, NewEntry, PageFlags, PageLike,
+    PageTables, PlainVma, PteFlags, SharedTable, UnmapFlags, UnmapRequest, VmFlags,
     try_to_unmap_one,
 };
 
@@ -82,8 +82,8 @@ impl PageTables for Walk<'_> {
     fn next_entry(&mut self) -> Result<Option<Entry>, Injected> {
         Ok(self.entry.take())
     }
-    fn test_and_clear_young(&mut self, _: &Entry) -> Result<bool, Injected> {
-        Ok(false)
+    fn test_and_clear_young(&mut self, _: &Entry) -> bool {
+        false
     }
     fn clear(&mut self, entry: &Entry, _: FlushMode) -> Result<Cleared, Injected> {
         if let Some((page, flags)) = self.becomes {
@@ -94,56 +94,50 @@ impl PageTables for Walk<'_> {
             deferred: false,
         })
     }
-    fn install(&mut self, _: &Entry, new: NewEntry) -> Result<(), Injected> {
+    fn install(&mut self, _: &Entry, new: NewEntry) {
         match new {
             NewEntry::Restored(bits) => {
                 self.call(Callback::Restore)?;
                 self.log.push(format!("{bits:?}"));
-                Ok(())
             }
             _ => self.call(Callback::Install),
         }
     }
-    fn set_page_dirty(&mut self) -> Result<(), Injected> {
+    fn set_page_dirty(&mut self) {
         self.call(Callback::SetPageDirty)
     }
-    fn remove_rmap(&mut self, _: &Entry) -> Result<(), Injected> {
+    fn remove_rmap(&mut self, _: &Entry) {
         self.call(Callback::RemoveRmap)
     }
 }
 
 impl Bookkeeping for Walk<'_> {
-    fn invalidate(&mut self, _: core::ops::Range<u64>) -> Result<(), Injected> {
+    fn invalidate(&mut self, _: core::ops::Range<u64>) {
         self.call(Callback::Invalidate)
     }
-    fn invalidate_end(&mut self, _: core::ops::Range<u64>) -> Result<(), Injected> {
+    fn invalidate_end(&mut self, _: core::ops::Range<u64>) {
         self.call(Callback::InvalidateEnd)
     }
-    fn unshare_pmd(
-        &mut self,
-        _: &Entry,
-        _: &core::ops::Range<u64>,
-    ) -> Result<SharedTable, Injected> {
-        Ok(if self.unshares {
+    fn unshare_pmd(&mut self, _: &Entry, _: &core::ops::Range<u64>) -> SharedTable {
+        if self.unshares {
             SharedTable::Unshared
         } else {
             SharedTable::No
-        })
+        }
     }
-    fn swap_duplicate(&mut self, _: &Entry) -> Result<Hook, Injected> {
-        Ok(Hook::Done)
+    fn swap_duplicate(&mut self, _: &Entry) -> Attempt {
+        Attempt::Done
     }
-    fn count(&mut self, delta: CounterDelta) -> Result<(), Injected> {
+    fn count(&mut self, delta: CounterDelta) {
         self.call(Callback::Count)?;
         self.log.push(format!("{} {}", delta.anon, delta.swap_ents));
-        Ok(())
     }
-    fn swap_free(&mut self, _: &Entry) -> Result<(), Injected> {
+    fn swap_free(&mut self, _: &Entry) {
         self.call(Callback::SwapFree)
     }
-    fn arch_unmap(&mut self, _: &Entry, _: PteFlags) -> Result<Hook, Injected> {
+    fn arch_unmap(&mut self, _: &Entry, _: PteFlags) -> Attempt {
         self.call(Callback::ArchUnmap)?;
-        Ok(Hook::Done)
+        Attempt::Done
     }
 }
 

@@ -12,9 +12,9 @@ use pinfold::reclaim::{
     Fate, PageOps, Referenced, Removal, ScanControl, ScanFlags, Stats, shrink_page,
 };
 use pinfold::{
-    Context, Failure, FlushDebt, Hook, IgnorePins, Operation, Outcome, PageFlags, PinMode,
-    PinPolicy, PinVerdict, PlainPage, PteFlags, SkipLongterm, SkipOpportunistic, UnmapFlags,
-    UnmapRequest, Unmapped, VmFlags,
+    Attempt, Context, FlushDebt, IgnorePins, Operation, Outcome, PageFlags, PinMode, PinPolicy,
+    PinVerdict, PlainPage, PteFlags, SkipLongterm, SkipOpportunistic, UnmapFlags, UnmapRequest,
+    VmFlags,
 };
 
 const SWAP: PageFlags = PageFlags::ANON
@@ -270,17 +270,16 @@ impl PageOps for Unmaps {
     type Page = PlainPage;
     type Error = Infallible;
 
-    fn update(&mut self, _: &PlainPage, _: PageFlags, _: PageFlags) -> Result<(), Infallible> {
-        Ok(())
-    }
-    fn referenced(&mut self, _: &PlainPage) -> Result<Referenced, Infallible> {
-        Ok(Referenced::default())
+    fn update(&mut self, _: &PlainPage, _: PageFlags, _: PageFlags) {}
+    fn referenced(&mut self, _: &PlainPage) -> Referenced {
+        Referenced::default()
     }
     fn unmap<L: PinPolicy>(
         &mut self,
         page: &PlainPage,
         request: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<Infallible>> {
+        debt: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<Infallible>> {
         self.flags.push(request.flags());
         let (verdict, pins) = request.ask(page);
         self.verdicts.push(verdict);
@@ -291,12 +290,10 @@ impl PageOps for Unmaps {
             flush: FlushDebt::none(),
         })
     }
-    fn remove(&mut self, _: &PlainPage, _: Removal) -> Result<Hook, Infallible> {
-        Ok(Hook::Refused)
+    fn remove(&mut self, _: &PlainPage, _: Removal) -> Attempt {
+        Attempt::Refused
     }
-    fn flush_tlb(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
+    fn flush_tlb(&mut self) {}
 }
 
 /// What a scan without the hint, whose caller asks for these flags too, asks of the unmap.
@@ -314,7 +311,7 @@ fn reclaims<L: PinPolicy>(policy: L, unmap: UnmapFlags) -> Unmaps {
         .expect("known");
     let mut ops = Unmaps::default();
     let mut debt = FlushDebt::none();
-    let fate = shrink_page(&page, &control, &mut ops, &mut debt, &mut Stats::default());
+    let fate = shrink_page(&page, &control, &mut ops, &mut Stats::default());
     assert!(!matches!(fate, Ok(Fate::Freed)), "{fate:?}");
     debt.ignore();
     ops

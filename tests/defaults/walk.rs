@@ -6,9 +6,8 @@ use core::convert::Infallible;
 use pinfold::unmap::decide::Inconsistency;
 use pinfold::unmap::{Stop, UnmapError};
 use pinfold::{
-    Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, NewEntry, PageFlags, PageTables,
-    PlainPage, PlainVma, PteFlags, SharedTable, UnmapFlags, UnmapRequest, Verdict, VmFlags,
-    try_to_unmap_one,
+    Attempt, Cleared, CounterDelta, Entry, FlushMode, NewEntry, PageFlags, PageTables, PlainPage,
+    PlainVma, PteFlags, SharedTable, UnmapFlags, UnmapRequest, Verdict, VmFlags, try_to_unmap_one,
 };
 
 /// A walk over one entry, with no more than it must have.
@@ -37,8 +36,8 @@ impl PageTables for BareWalk {
     fn next_entry(&mut self) -> Result<Option<Entry>, Infallible> {
         Ok(self.left.take())
     }
-    fn test_and_clear_young(&mut self, _: &Entry) -> Result<bool, Infallible> {
-        Ok(false)
+    fn test_and_clear_young(&mut self, _: &Entry) -> bool {
+        false
     }
     fn clear(&mut self, entry: &Entry, _: FlushMode) -> Result<Cleared, Infallible> {
         self.log("clear")?;
@@ -47,29 +46,25 @@ impl PageTables for BareWalk {
             deferred: false,
         })
     }
-    fn install(&mut self, _: &Entry, new: NewEntry) -> Result<(), Infallible> {
+    fn install(&mut self, _: &Entry, new: NewEntry) {
         self.log(match new {
             NewEntry::Restored(_) => "restore",
             _ => "install",
         })
     }
-    fn set_page_dirty(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-    fn remove_rmap(&mut self, _: &Entry) -> Result<(), Infallible> {
+    fn set_page_dirty(&mut self) {}
+    fn remove_rmap(&mut self, _: &Entry) {
         self.log("remove")
     }
 }
 
-impl Bookkeeping for BareWalk {}
-
 #[test]
 fn a_bare_walk() {
     let mut walk = BareWalk::over(PteFlags::empty());
-    assert_eq!(walk.swap_duplicate(&ENTRY), Ok(Hook::Refused));
+    assert_eq!(walk.swap_duplicate(&ENTRY), Ok(Attempt::Refused));
     assert_eq!(walk.unshare_pmd(&ENTRY, &(0..1)), Ok(SharedTable::Unknown));
     assert_eq!(walk.widen_for_sharing(4..8), Ok(4..8));
-    assert_eq!(walk.arch_unmap(&ENTRY, PteFlags::DIRTY), Ok(Hook::Done));
+    assert_eq!(walk.arch_unmap(&ENTRY, PteFlags::DIRTY), Ok(Attempt::Done));
     assert_eq!(walk.count(CounterDelta::NONE), Ok(()));
 }
 

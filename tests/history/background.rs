@@ -6,7 +6,7 @@ use crate::model::sequence::EVERYTHING;
 use crate::model::{Frame, Machine};
 use pinfold::PinPolicy;
 use pinfold::pin::PinKind;
-use pinfold::reclaim::{Futile, Futility, LruScan, ParkPolicy, Rotate, ScanControl, ScanFlags};
+use pinfold::reclaim::{Futile, Futility, LruScan, Parking, ScanControl, ScanFlags};
 use pinfold::{Context, IgnorePins, Requester};
 
 const PINNED: usize = 64;
@@ -66,10 +66,7 @@ struct Seen {
 
 /// Passes for [`TARGET`] pages on a node that is pinned but for one page, which its program reads
 /// again after each pass.
-fn scenario<L: PinPolicy, K: ParkPolicy>(
-    stop: &mut impl Stop,
-    control: &ScanControl<L, K>,
-) -> Seen {
+fn scenario<L: PinPolicy>(stop: &mut impl Stop, control: &ScanControl<L>) -> Seen {
     let frames = Frame::all(PINNED + 1, true);
     let mut machine = Machine::new(&frames, PINNED, 1, PINNED);
     for page in 0..PINNED {
@@ -109,7 +106,9 @@ fn scenario<L: PinPolicy, K: ParkPolicy>(
 fn partial_success_keeps_it_running() {
     let control = ScanControl::new(EVERYTHING | ScanFlags::BACKGROUND)
         .with_context(Context::new(Requester::Background));
-    let old_control = control.with_policy(IgnorePins).with_parking(Rotate);
+    let old_control = control
+        .with_policy(IgnorePins)
+        .with_parking(Parking::Rotate);
     let old = scenario(&mut Failures::default(), &old_control);
     let bounded = scenario(&mut Ours::default(), &old_control);
     let mut ours = Ours::default();

@@ -9,8 +9,7 @@ use crate::model::{Frame, Machine, Place};
 use pinfold::PinPolicy;
 use pinfold::pin::{PinKind, Refined};
 use pinfold::reclaim::{
-    Futility, Lists, Lru, LruScan, ParkLazily, ParkLongterm, ParkPolicy, Progress, Rotate,
-    ScanControl, ScanFlags, reclaimable_pages,
+    Futility, Lists, Lru, LruScan, Parking, Progress, ScanControl, ScanFlags, reclaimable_pages,
 };
 use pinfold::{IgnorePins, SkipOpportunistic, SkipPinned};
 
@@ -33,7 +32,7 @@ struct Seen {
 }
 
 /// Direct reclaim for [`TARGET`] pages, again and again until it has them or it is futile.
-fn scenario<L: PinPolicy, K: ParkPolicy>(control: &ScanControl<L, K>, exact: bool) -> Seen {
+fn scenario<L: PinPolicy>(control: &ScanControl<L>, exact: bool) -> Seen {
     let frames = Frame::all(PINNED + ACTIVE + FILE, exact);
     let mut machine = Machine::new(&frames, PINNED + ACTIVE, FILE, PINNED + ACTIVE);
     machine.config.high = FILE as u64;
@@ -100,20 +99,31 @@ fn scenario<L: PinPolicy, K: ParkPolicy>(control: &ScanControl<L, K>, exact: boo
 #[test]
 fn a_gpu_pins_all_inactive_anon() {
     let control = ScanControl::new(EVERYTHING);
-    let unpatched = scenario(&control.with_policy(IgnorePins).with_parking(Rotate), false);
+    let unpatched = scenario(
+        &control
+            .with_policy(IgnorePins)
+            .with_parking(Parking::Rotate),
+        false,
+    );
     println!("ignore pins:   {unpatched:?}");
     let patch = ScanControl::new(EVERYTHING | ScanFlags::NO_PIN_HINT);
-    let patched = scenario(&patch.with_policy(SkipPinned).with_parking(Rotate), false);
+    let patched = scenario(
+        &patch.with_policy(SkipPinned).with_parking(Parking::Rotate),
+        false,
+    );
     println!("2020 patch:    {patched:?}");
     let ours = [
-        ("rotate", scenario(&control.with_parking(Rotate), false)),
+        (
+            "rotate",
+            scenario(&control.with_parking(Parking::Rotate), false),
+        ),
         (
             "park lazily",
-            scenario(&control.with_parking(ParkLazily), false),
+            scenario(&control.with_parking(Parking::Lazy), false),
         ),
         (
             "park longterm",
-            scenario(&control.with_parking(ParkLongterm), true),
+            scenario(&control.with_parking(Parking::Longterm), true),
         ),
     ];
     for (name, seen) in &ours {
@@ -170,14 +180,16 @@ fn few_file_pages_are_never_scanned() {
     let old = scenario(&|machine| {
         background(
             machine,
-            &control.with_policy(IgnorePins).with_parking(Rotate),
+            &control
+                .with_policy(IgnorePins)
+                .with_parking(Parking::Rotate),
         )
     });
     let ours = scenario(&|machine| {
         let policy = SkipOpportunistic::<Refined>::new();
         background(
             machine,
-            &control.with_policy(policy).with_parking(ParkLazily),
+            &control.with_policy(policy).with_parking(Parking::Lazy),
         )
     });
     println!("passes in vain, file pages left, pages on lists: old {old:?}, ours {ours:?}");
@@ -193,10 +205,7 @@ fn few_file_pages_are_never_scanned() {
 }
 
 /// One pass of a background reclaimer: down to priority 1.
-fn background<L: PinPolicy, K: ParkPolicy>(
-    machine: &mut Machine<'_>,
-    control: &ScanControl<L, K>,
-) -> u64 {
+fn background<L: PinPolicy>(machine: &mut Machine<'_>, control: &ScanControl<L>) -> u64 {
     let mut scan = LruScan::new(10);
     while scan.priority() > 0 {
         if scan.step(machine, control, 1) != Progress::More {

@@ -4,7 +4,7 @@
 use crate::model::sequence::EVERYTHING;
 use crate::model::{Frame, Machine};
 use pinfold::pin::PinKind;
-use pinfold::reclaim::{LruScan, ParkPolicy, Progress, Rotate, ScanControl};
+use pinfold::reclaim::{LruScan, Parking, Progress, ScanControl};
 use pinfold::{IgnorePins, PinPolicy};
 
 /// Pages of the object, and others that could be had instead.
@@ -23,7 +23,7 @@ struct Attacked {
     pinned: usize,
 }
 
-fn scenario<L: PinPolicy, K: ParkPolicy>(control: &ScanControl<L, K>) -> Attacked {
+fn scenario<L: PinPolicy>(control: &ScanControl<L>) -> Attacked {
     // Memory for the object's first half and the others; each page of its second half needs one.
     let frames = Frame::all(OBJECT / 2 + OTHERS, false);
     let mut machine = Machine::new(&frames, OBJECT + OTHERS, 1, OBJECT + OTHERS);
@@ -70,8 +70,12 @@ fn scenario<L: PinPolicy, K: ParkPolicy>(control: &ScanControl<L, K>) -> Attacke
 #[test]
 fn reclaim_attacks_the_object_being_pinned() {
     let control = ScanControl::new(EVERYTHING);
-    let old = scenario(&control.with_policy(IgnorePins).with_parking(Rotate));
-    let rotate = scenario(&control.with_parking(Rotate));
+    let old = scenario(
+        &control
+            .with_policy(IgnorePins)
+            .with_parking(Parking::Rotate),
+    );
+    let rotate = scenario(&control.with_parking(Parking::Rotate));
     let ours = scenario(&control);
     println!("ignore pins: {old:?}\nours, rotate: {rotate:?}\nours: {ours:?}");
     assert_eq!(

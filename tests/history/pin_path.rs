@@ -4,9 +4,7 @@
 use crate::model::sequence::EVERYTHING;
 use crate::model::{Frame, Machine};
 use pinfold::pin::PinKind;
-use pinfold::reclaim::{
-    Lists, LruScan, OnPin, ParkEagerly, ParkLazily, ParkLongterm, ParkPolicy, Rotate, ScanControl,
-};
+use pinfold::reclaim::{Lists, LruScan, Parking, ScanControl};
 
 const PAGES: usize = 32;
 const ROUNDS: usize = 50;
@@ -24,7 +22,7 @@ struct Paid {
 fn scenario<K: ParkPolicy>(parking: K) -> Paid {
     let frames = Frame::all(PAGES, true);
     let mut machine = Machine::new(&frames, PAGES, 1, PAGES);
-    machine.parks_eagerly = parking.on_pin(PinKind::Short) == OnPin::Park;
+    machine.parks_eagerly = parking.parks_on_pin(PinKind::Short);
     for page in 0..PAGES {
         machine.write(0, page).unwrap();
     }
@@ -60,9 +58,9 @@ fn scenario<K: ParkPolicy>(parking: K) -> Paid {
 
 #[test]
 fn short_pins_pay_for_lists() {
-    let eager = scenario(ParkEagerly);
-    let lazy = scenario(ParkLazily);
-    let longterm = scenario(ParkLongterm);
+    let eager = scenario(Parking::Eager);
+    let lazy = scenario(Parking::Lazy);
+    let longterm = scenario(Parking::Longterm);
     let rotate = scenario(Rotate);
     for (name, paid) in [
         ("eager", &eager),

@@ -4,11 +4,10 @@
 use crate::story::{SWAP, TAKEN};
 use core::convert::Infallible;
 use pinfold::conformance::{Faults, Faulty, Injected};
-use pinfold::unmap::{Callback, Owed};
+use pinfold::unmap::Owed;
 use pinfold::{
-    Bookkeeping, Cleared, Entry, Failure, FlushMode, Hook, IgnorePins, NewEntry, PageFlags,
-    PageTables, PlainPage, PlainVma, PteFlags, SharedTable, UnmapFlags, UnmapRequest, VmFlags,
-    Walked, try_to_unmap_one,
+    Attempt, Cleared, Entry, FlushMode, IgnorePins, NewEntry, PageFlags, PageTables, PlainPage,
+    PlainVma, PteFlags, SharedTable, UnmapFlags, UnmapRequest, VmFlags, try_to_unmap_one,
 };
 use std::vec::IntoIter;
 
@@ -50,8 +49,8 @@ impl Bookkeeping for Tables {
     fn unshare_pmd(&mut self, _: &Entry, _: &core::ops::Range<u64>) -> Told<SharedTable> {
         Ok(SharedTable::Unshared)
     }
-    fn swap_duplicate(&mut self, _: &Entry) -> Told<Hook> {
-        Ok(Hook::Done)
+    fn swap_duplicate(&mut self, _: &Entry) -> Told<Attempt> {
+        Ok(Attempt::Done)
     }
 }
 

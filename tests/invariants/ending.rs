@@ -3,8 +3,8 @@
 use crate::debts::{deferred, owed_counters, owed_end, owed_entry, owed_invalidate, owed_slot};
 use pinfold::invariants::{Ending, How};
 use pinfold::pin::Pins;
-use pinfold::unmap::{Owed, Stop};
-use pinfold::{CounterDelta, Outcome, PteFlags, Reason, Unmapped, Verdict, Walked};
+use pinfold::unmap::Stop;
+use pinfold::{CounterDelta, Outcome, PteFlags, Verdict};
 
 const PINS: Pins = Pins::Maybe {
     estimate: 1,
@@ -25,11 +25,7 @@ fn a_skip_is_a_verdict_that_touches_nothing() {
         (How::InVma(Verdict::Refused(PINS)), true, true),
         (How::InVma(stopped), false, false),
         (How::InAll(Outcome::Unmapped), false, false),
-        (
-            How::InAll(Outcome::StillMapped(Reason::NotFound)),
-            false,
-            false,
-        ),
+        (How::InAll(Outcome::NotFound), false, false),
         (How::InAll(Outcome::Skipped(PINS)), true, true),
         (How::InAll(Outcome::Refused(PINS)), true, true),
         (How::Failed, false, false),
@@ -57,7 +53,7 @@ fn an_ending_says_what_the_walk_said() {
         assert_eq!(Ending::of_walk(&walk()), done);
 
         let Walked { taken, flush, .. } = walk().unwrap();
-        let outcome = Outcome::StillMapped(Reason::NotFound);
+        let outcome = Outcome::NotFound;
         let all = Ending::of_all::<()>(&Ok(Unmapped {
             outcome,
             vmas: 1,

@@ -7,7 +7,7 @@ use pinfold::invariants::{
 };
 use pinfold::pin::Pins;
 use pinfold::{
-    IgnorePins, Outcome, PageFlags, PteFlags, Reason, SkipLongterm, SkipPinned, UnmapFlags, Verdict,
+    IgnorePins, Outcome, PageFlags, PteFlags, SkipLongterm, SkipPinned, UnmapFlags, Verdict,
 };
 
 const PINS: Pins = Pins::Maybe {
@@ -282,7 +282,7 @@ fn a_skip_touches_nothing() {
 fn what_is_no_skip_may_touch() {
     for how in [
         How::InVma(Verdict::Done),
-        How::InAll(Outcome::StillMapped(Reason::NotFound)),
+        How::InAll(Outcome::NotFound),
         How::Failed,
     ] {
         for (what, change) in DIFFERENCES.into_iter().chain(SAID) {

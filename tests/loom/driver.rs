@@ -8,8 +8,8 @@ use pinfold::pin::race::pin_fast;
 use pinfold::pin::{BiasedRefs, PinKind, Unpinned};
 use pinfold::unmap::Stop;
 use pinfold::{
-    Bookkeeping, Cleared, Entry, FlushMode, NewEntry, PageFlags, PageLike, PageTables, PinPolicy,
-    PlainVma, PteFlags, SkipOpportunistic, SkipPinned, UnmapFlags, UnmapRequest, Verdict, VmFlags,
+    Cleared, Entry, FlushMode, NewEntry, PageFlags, PageLike, PageTables, PinPolicy, PlainVma,
+    PteFlags, SkipOpportunistic, SkipPinned, UnmapFlags, UnmapRequest, Verdict, VmFlags,
     try_to_unmap_one,
 };
 use std::convert::Infallible;
@@ -52,8 +52,8 @@ impl PageTables for Walk<'_> {
             flags: PteFlags::empty(),
         }))
     }
-    fn test_and_clear_young(&mut self, _: &Entry) -> Result<bool, Infallible> {
-        Ok(false)
+    fn test_and_clear_young(&mut self, _: &Entry) -> bool {
+        false
     }
     fn clear(&mut self, _: &Entry, _: FlushMode) -> Result<Cleared, Infallible> {
         self.scene.entry.swap(CLEARED, Ordering::AcqRel);
@@ -62,21 +62,15 @@ impl PageTables for Walk<'_> {
             deferred: false,
         })
     }
-    fn install(&mut self, _: &Entry, new: NewEntry) -> Result<(), Infallible> {
+    fn install(&mut self, _: &Entry, new: NewEntry) {
         assert_eq!(new, NewEntry::Restored(PteFlags::empty()));
         self.scene.entry.store(MAPPED, Ordering::Release);
-        Ok(())
     }
-    fn set_page_dirty(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-    fn remove_rmap(&mut self, _: &Entry) -> Result<(), Infallible> {
+    fn set_page_dirty(&mut self) {}
+    fn remove_rmap(&mut self, _: &Entry) {
         let _ = self.scene.refs.put_ref().unwrap();
-        Ok(())
     }
 }
-
-impl Bookkeeping for Walk<'_> {}
 
 fn race<L: PinPolicy + 'static>(policy: fn() -> L) {
     loom::model(move || {

@@ -7,7 +7,7 @@ use super::pins::Group;
 use pinfold::PageFlags;
 use pinfold::pin::{OwnerId, PinLedger, RefsLeft};
 use pinfold::placement::{Placed, Zone};
-use pinfold::reclaim::{Lru, PageOp};
+use pinfold::reclaim::Lru;
 use pinfold::shrinker::Deferred;
 use std::collections::VecDeque;
 

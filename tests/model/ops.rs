@@ -7,32 +7,22 @@ use super::memory::{Pte, Slot};
 use super::tables::{Reverse, Walk};
 use core::num::NonZeroU64;
 use pinfold::pin::{Pins, RefsLeft};
-use pinfold::reclaim::{
-    Lists, Lru, PageOp, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
-};
+use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::shrinker::{Scan, Shrinker, shrink_slab};
 use pinfold::unmap::Owed;
-use pinfold::{
-    Failure, Hook, PageFlags, PinPolicy, PteFlags, UnmapRequest, Unmapped, VmFlags, try_to_unmap,
-};
+use pinfold::{Attempt, PageFlags, PinPolicy, PteFlags, UnmapRequest, VmFlags, try_to_unmap};
 
 impl<'m> PageOps for Machine<'m> {
     type Page = &'m Frame;
     type Error = Injected;
 
-    fn update(
-        &mut self,
-        page: &&'m Frame,
-        set: PageFlags,
-        clear: PageFlags,
-    ) -> Result<(), Injected> {
+    fn update(&mut self, page: &&'m Frame, set: PageFlags, clear: PageFlags) {
         self.call(page)?;
         page.set(set, true);
         page.set(clear, false);
-        Ok(())
     }
 
-    fn referenced(&mut self, page: &&'m Frame) -> Result<Referenced, Injected> {
+    fn referenced(&mut self, page: &&'m Frame) -> Referenced {
         self.call(page)?;
         self.told.references_walked += 1;
         let mut found = Referenced::default();
@@ -47,29 +37,30 @@ impl<'m> PageOps for Machine<'m> {
                 found.vma |= VmFlags::LOCKED;
             }
         }
-        Ok(found)
+        found
     }
 
     fn unmap<L: PinPolicy>(
         &mut self,
         page: &&'m Frame,
         request: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<Injected>> {
+        debt: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<Injected>> {
         self.told.unmap_calls += 1;
         try_to_unmap(*page, request, &mut Reverse::new(self, page))
     }
 
-    fn remove(&mut self, page: &&'m Frame, how: Removal) -> Result<Hook, Injected> {
+    fn remove(&mut self, page: &&'m Frame, how: Removal) -> Attempt {
         self.call(page)?;
         if page.has(PageFlags::DIRTY) {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         let expected = match how {
             Removal::Lazyfree => 1,
             Removal::FromCache => 2,
         };
         if !self.freeze(page, expected) {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         if how == Removal::FromCache {
             if let Some(slot) = self.slot_of(page.index) {
@@ -86,48 +77,45 @@ impl<'m> PageOps for Machine<'m> {
                 }
             }
         }
-        Ok(Hook::Done)
+        Attempt::Done
     }
 
-    fn flush_tlb(&mut self) -> Result<(), Injected> {
+    fn flush_tlb(&mut self) {
         self.call(&self.frames[0])?;
         self.told.tlb_flushes += 1;
         self.stale.clear();
         self.open_quarantine();
-        Ok(())
     }
 
-    fn try_lock(&mut self, page: &&'m Frame) -> Result<Hook, Injected> {
+    fn try_lock(&mut self, page: &&'m Frame) -> Attempt {
         self.call(page)?;
         if self.locked_by_others[page.index] {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         assert!(!page.locked.replace(true), "locked twice");
-        Ok(Hook::Done)
+        Attempt::Done
     }
 
-    fn unlock(&mut self, page: &&'m Frame) -> Result<(), Injected> {
+    fn unlock(&mut self, page: &&'m Frame) {
         self.call(page)?;
         assert!(page.locked.replace(false), "unlocked twice");
-        Ok(())
     }
 
     fn is_congested(&mut self, _: &&'m Frame) -> bool {
         self.config.congested
     }
 
-    fn wait_for_writeback(&mut self, page: &&'m Frame) -> Result<(), Injected> {
+    fn wait_for_writeback(&mut self, page: &&'m Frame) {
         self.call(page)?;
         assert!(!page.locked.get(), "waiting with the page locked");
         page.set(PageFlags::WRITEBACK, false);
-        Ok(())
     }
 
-    fn add_to_swap(&mut self, page: &&'m Frame) -> Result<Hook, Injected> {
+    fn add_to_swap(&mut self, page: &&'m Frame) -> Attempt {
         self.call(page)?;
         let free = self.slots.iter().position(Option::is_none);
         let Some(slot) = free.filter(|_| !self.config.out_of_swap) else {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         };
         self.told.swap_allocated += 1;
         page.refs.try_get_ref().expect("the caller holds one");
@@ -136,10 +124,10 @@ impl<'m> PageOps for Machine<'m> {
             frame: Some(page.index),
             ..Slot::default()
         });
-        Ok(Hook::Done)
+        Attempt::Done
     }
 
-    fn free_swap(&mut self, page: &&'m Frame) -> Result<(), Injected> {
+    fn free_swap(&mut self, page: &&'m Frame) {
         self.call(page)?;
         let slot = self.slot_of(page.index).expect("in the swap cache");
         let unused = self.slots[slot].is_some_and(|slot| slot.entries == 0);
@@ -149,14 +137,13 @@ impl<'m> PageOps for Machine<'m> {
             page.set(PageFlags::DIRTY, true);
             self.put_ref(page);
         }
-        Ok(())
     }
 
     fn is_swap_full(&mut self, _: &&'m Frame) -> bool {
         self.config.swap_full
     }
 
-    fn write_out(&mut self, page: &&'m Frame) -> Result<PageOut, Injected> {
+    fn write_out(&mut self, page: &&'m Frame) -> PageOut {
         self.call(page)?;
         assert!(page.locked.get(), "written without its lock");
         assert!(
@@ -174,34 +161,34 @@ impl<'m> PageOps for Machine<'m> {
             let mut cached = self.files.iter_mut().flatten();
             match cached.find(|cached| cached.frame == Some(page.index)) {
                 Some(cached) => cached.backing = data,
-                None => return Ok(PageOut::Keep),
+                None => return PageOut::Keep,
             }
         }
         self.told.written += 1;
         page.set(PageFlags::DIRTY, false);
         page.set(PageFlags::WRITEBACK, self.config.slow_writes);
         page.locked.set(false);
-        Ok(PageOut::Success)
+        PageOut::Success
     }
 
-    fn release_buffers(&mut self, page: &&'m Frame) -> Result<Hook, Injected> {
+    fn release_buffers(&mut self, page: &&'m Frame) -> Attempt {
         self.call(page)?;
         if self.config.buffers_stay {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         page.set(PageFlags::PRIVATE, false);
         self.put_ref(page);
-        Ok(Hook::Done)
+        Attempt::Done
     }
 
-    fn put_last(&mut self, page: &&'m Frame) -> Result<Option<RefsLeft>, Injected> {
+    fn put_last(&mut self, page: &&'m Frame) -> Option<RefsLeft> {
         self.call(page)?;
         assert!(!page.locked.get());
         let left = page.refs.put_ref().expect("the caller's");
         if left == RefsLeft::Some {
             self.places[page.index] = Place::Loose;
         }
-        Ok(Some(left))
+        Some(left)
     }
 }
 
@@ -220,7 +207,7 @@ impl<'m> Lists for Machine<'m> {
         self.lists[list as usize].len() as u64
     }
 
-    fn free(&mut self, page: &'m Frame, release: Release) {
+    fn free(&mut self, page: &'m Frame) {
         assert_eq!(self.places[page.index], Place::Held, "freed twice");
         match release {
             Release::Now => {

@@ -5,10 +5,7 @@ use super::frame::Frame;
 use super::machine::{Config, Machine, OWNERS, Place, SPACES};
 use pinfold::PageFlags;
 use pinfold::pin::{PinKind, Refined};
-use pinfold::reclaim::{
-    Lru, LruScan, ParkEagerly, ParkLazily, ParkLongterm, ParkPolicy, Progress, Rotate, ScanControl,
-    ScanFlags, unpark,
-};
+use pinfold::reclaim::{Lru, LruScan, Parking, Progress, ScanControl, ScanFlags, unpark};
 use pinfold::{IgnorePins, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned};
 use proptest::prelude::*;
 
@@ -229,20 +226,16 @@ impl<'m> Machine<'m> {
         self.guards_pins = false;
     }
 
-    fn park_as<L: PinPolicy, K>(&mut self, reclaim: &Reclaim, control: ScanControl<L, K>) {
+    fn park_as<L: PinPolicy, K>(&mut self, reclaim: &Reclaim, control: ScanControl<L>) {
         match reclaim.parking {
-            0 => self.scan(reclaim, &control.with_parking(ParkLongterm)),
-            1 => self.scan(reclaim, &control.with_parking(ParkLazily)),
-            2 => self.scan(reclaim, &control.with_parking(Rotate)),
-            _ => self.scan(reclaim, &control.with_parking(ParkEagerly)),
+            0 => self.scan(reclaim, &control.with_parking(Parking::Longterm)),
+            1 => self.scan(reclaim, &control.with_parking(Parking::Lazy)),
+            2 => self.scan(reclaim, &control.with_parking(Parking::Rotate)),
+            _ => self.scan(reclaim, &control.with_parking(Parking::Eager)),
         }
     }
 
-    fn scan<L: PinPolicy, K: ParkPolicy>(
-        &mut self,
-        reclaim: &Reclaim,
-        control: &ScanControl<L, K>,
-    ) {
+    fn scan<L: PinPolicy>(&mut self, reclaim: &Reclaim, control: &ScanControl<L>) {
         let mut scan = LruScan::new(reclaim.target);
         let freed = self.told.freed;
         if reclaim.budget == 0 {

@@ -6,8 +6,8 @@ use super::machine::Machine;
 use super::memory::Pte;
 use core::ops::Range;
 use pinfold::{
-    Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, InVma, NewEntry, NextVma,
-    PageFlags, PageTables, PlainVma, PteFlags, Rmap, VmFlags,
+    Attempt, Cleared, CounterDelta, Entry, FlushMode, NewEntry, NextVma, PageFlags, PageTables,
+    PlainVma, PteFlags, Rmap, VmFlags,
 };
 
 /// The VMAs that map a frame, one after the other.
@@ -117,14 +117,14 @@ impl PageTables for Walk<'_, '_> {
         })
     }
 
-    fn test_and_clear_young(&mut self, _: &Entry) -> Result<bool, Injected> {
+    fn test_and_clear_young(&mut self, _: &Entry) -> bool {
         self.call()?;
         let Pte::Present(_, flags) = self.pte() else {
             panic!("not there");
         };
         let young = flags.contains(PteFlags::YOUNG);
         flags.remove(PteFlags::YOUNG);
-        Ok(young)
+        young
     }
 
     fn clear(&mut self, _: &Entry, flush: FlushMode) -> Result<Cleared, Injected> {
@@ -144,7 +144,7 @@ impl PageTables for Walk<'_, '_> {
         Ok(Cleared { flags, deferred })
     }
 
-    fn install(&mut self, _: &Entry, new: NewEntry) -> Result<(), Injected> {
+    fn install(&mut self, _: &Entry, new: NewEntry) {
         self.call()?;
         let frame = self.frame.index;
         *self.pte() = match new {
@@ -154,22 +154,19 @@ impl PageTables for Walk<'_, '_> {
             NewEntry::PmdMigration(_) => panic!("no PMDs here"),
             NewEntry::Poison => Pte::Poison,
         };
-        Ok(())
     }
 
-    fn set_page_dirty(&mut self) -> Result<(), Injected> {
+    fn set_page_dirty(&mut self) {
         self.call()?;
         self.frame.set(PageFlags::DIRTY, true);
-        Ok(())
     }
 
-    fn remove_rmap(&mut self, _: &Entry) -> Result<(), Injected> {
+    fn remove_rmap(&mut self, _: &Entry) {
         self.call()?;
         let at = (self.space, self.page);
         self.frame.rmap.borrow_mut().retain(|&mapped| mapped != at);
         self.frame.maps.set(self.frame.maps.get() - 1);
         self.machine.put_ref(self.frame);
-        Ok(())
     }
 }
 
@@ -180,39 +177,35 @@ impl Bookkeeping for Walk<'_, '_> {
         Ok(())
     }
 
-    fn mlock_page(&mut self) -> Result<(), Injected> {
+    fn mlock_page(&mut self) {
         self.call()?;
         self.frame.set(PageFlags::MLOCKED, true);
-        Ok(())
     }
 
-    fn set_swap_backed(&mut self) -> Result<(), Injected> {
+    fn set_swap_backed(&mut self) {
         self.call()?;
         self.frame.set(PageFlags::SWAP_BACKED, true);
-        Ok(())
     }
 
-    fn count(&mut self, delta: CounterDelta) -> Result<(), Injected> {
+    fn count(&mut self, delta: CounterDelta) {
         self.call()?;
         let rss = &mut self.machine.spaces[self.space].rss;
         let changes = [delta.anon, delta.file, delta.shmem, delta.swap_ents];
         for (counter, change) in rss.iter_mut().zip(changes) {
             *counter += i64::from(change);
         }
-        Ok(())
     }
 
-    fn swap_duplicate(&mut self, _: &Entry) -> Result<Hook, Injected> {
+    fn swap_duplicate(&mut self, _: &Entry) -> Attempt {
         self.call()?;
         let slot = self.slot();
         self.machine.slots[slot].as_mut().expect("in use").entries += 1;
-        Ok(Hook::Done)
+        Attempt::Done
     }
 
-    fn swap_free(&mut self, _: &Entry) -> Result<(), Injected> {
+    fn swap_free(&mut self, _: &Entry) {
         self.call()?;
         let slot = self.slot();
         self.machine.put_slot(slot);
-        Ok(())
     }
 }

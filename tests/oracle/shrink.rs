@@ -6,11 +6,12 @@ use core::cell::Cell;
 use core::convert::Infallible;
 use pinfold::pin::RefsLeft;
 use pinfold::reclaim::{
-    Fate, PageOps, PageOut, Referenced, Removal, Rotate, ScanControl, ScanFlags, Stats, shrink_page,
+    Fate, PageOps, PageOut, Parking, Referenced, Removal, ScanControl, ScanFlags, Stats,
+    shrink_page,
 };
 use pinfold::{
-    Failure, FlushDebt, Hook, IgnorePins, Outcome, PageFlags, PageLike, PinPolicy, Reason,
-    UnmapFlags, UnmapRequest, Unmapped, VmFlags,
+    Attempt, FlushDebt, IgnorePins, Outcome, PageFlags, PageLike, PinPolicy, UnmapError,
+    UnmapFlags, UnmapRequest, VmFlags,
 };
 
 const LOCK_BUSY: u32 = 0x1;
@@ -110,12 +111,12 @@ impl Environment {
         self.env & bit != 0
     }
 
-    fn refused_if(&self, bit: u32) -> Result<Hook, Infallible> {
-        Ok(if self.has(bit) {
-            Hook::Refused
+    fn refused_if(&self, bit: u32) -> Attempt {
+        if self.has(bit) {
+            Attempt::Refused
         } else {
-            Hook::Done
-        })
+            Attempt::Done
+        }
     }
 }
 
@@ -123,90 +124,75 @@ impl PageOps for Environment {
     type Page = OraclePage;
     type Error = Infallible;
 
-    fn update(
-        &mut self,
-        page: &OraclePage,
-        set: PageFlags,
-        clear: PageFlags,
-    ) -> Result<(), Infallible> {
+    fn update(&mut self, page: &OraclePage, set: PageFlags, clear: PageFlags) {
         page.set(set, true);
         page.set(clear, false);
-        Ok(())
     }
 
-    fn referenced(&mut self, _: &OraclePage) -> Result<Referenced, Infallible> {
-        Ok(self.found)
+    fn referenced(&mut self, _: &OraclePage) -> Referenced {
+        self.found
     }
 
     fn unmap<L: PinPolicy>(
         &mut self,
         page: &OraclePage,
         request: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<Infallible>> {
+        _: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<Infallible>> {
         self.unmap_calls += 1;
         self.unmap_flags = request.flags();
-        let outcome = if self.has(env::UNMAP_FAILS) {
+        if self.has(env::UNMAP_FAILS) {
             let lazyfree = !page.flags().contains(PageFlags::SWAP_BACKED);
             if self.has(env::LAZYFREE_DIRTIED) && lazyfree && page.flags().contains(PageFlags::ANON)
             {
                 page.set(PageFlags::SWAP_BACKED, true);
             }
-            Outcome::StillMapped(Reason::NotFound)
-        } else {
-            page.mapped.set(false);
-            Outcome::Unmapped
-        };
-        Ok(Unmapped {
-            outcome,
-            vmas: 1,
-            taken: 0,
-            flush: FlushDebt::none(),
-        })
+            return Ok(Outcome::NotFound);
+        }
+        page.mapped.set(false);
+        Ok(Outcome::Unmapped)
     }
 
-    fn remove(&mut self, _: &OraclePage, _: Removal) -> Result<Hook, Infallible> {
+    fn remove(&mut self, _: &OraclePage, _: Removal) -> Attempt {
         self.refused_if(env::FREEZE_FAILS)
     }
 
-    fn try_lock(&mut self, _: &OraclePage) -> Result<Hook, Infallible> {
+    fn try_lock(&mut self, _: &OraclePage) -> Attempt {
         if self.lock_busy || (self.written && self.has(env::LOCK_LOST)) {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         self.locks += 1;
-        Ok(Hook::Done)
+        Attempt::Done
     }
 
-    fn unlock(&mut self, _: &OraclePage) -> Result<(), Infallible> {
+    fn unlock(&mut self, _: &OraclePage) {
         self.locks -= 1;
-        Ok(())
     }
 
     fn is_congested(&mut self, _: &OraclePage) -> bool {
         self.has(env::CONGESTED)
     }
 
-    fn wait_for_writeback(&mut self, page: &OraclePage) -> Result<(), Infallible> {
+    fn wait_for_writeback(&mut self, page: &OraclePage) {
         self.waits += 1;
         page.set(PageFlags::WRITEBACK, false);
-        Ok(())
     }
 
-    fn add_to_swap(&mut self, page: &OraclePage) -> Result<Hook, Infallible> {
+    fn add_to_swap(&mut self, page: &OraclePage) -> Attempt {
         self.add_swap += 1;
         let fails = match self.add_swap {
             1 => env::NO_SWAP_FIRST,
             _ => env::NO_SWAP_SECOND,
         };
-        let answer = self.refused_if(fails)?;
-        if answer == Hook::Done {
+        let answer = self.refused_if(fails);
+        if answer == Attempt::Done {
             page.set(PageFlags::SWAP_CACHE | PageFlags::DIRTY, true);
         }
-        Ok(answer)
+        answer
     }
 
-    fn free_swap(&mut self, _: &OraclePage) -> Result<(), Infallible> {
+    fn free_swap(&mut self, _: &OraclePage) {
         self.free_swap += 1;
-        Ok(())
     }
 
     fn is_swap_full(&mut self, _: &OraclePage) -> bool {
@@ -221,18 +207,18 @@ impl PageOps for Environment {
         self.has(env::PMD_MAPPED)
     }
 
-    fn split(&mut self, page: &OraclePage) -> Result<Hook, Infallible> {
+    fn split(&mut self, page: &OraclePage) -> Attempt {
         self.splits += 1;
-        let answer = self.refused_if(env::SPLIT_FAILS)?;
-        if answer == Hook::Done {
+        let answer = self.refused_if(env::SPLIT_FAILS);
+        if answer == Attempt::Done {
             page.set(PageFlags::THP, false);
         }
-        Ok(answer)
+        answer
     }
 
-    fn write_out(&mut self, page: &OraclePage) -> Result<PageOut, Infallible> {
+    fn write_out(&mut self, page: &OraclePage) -> PageOut {
         self.pageouts += 1;
-        Ok(match self.pageout {
+        match self.pageout {
             0 => PageOut::Keep,
             1 => PageOut::Activate,
             2 => {
@@ -247,24 +233,22 @@ impl PageOps for Environment {
                 PageOut::Clean
             }
             other => panic!("write-out cannot return {other}"),
-        })
+        }
     }
 
-    fn release_buffers(&mut self, _: &OraclePage) -> Result<Hook, Infallible> {
+    fn release_buffers(&mut self, _: &OraclePage) -> Attempt {
         self.refused_if(env::BUFFERS_STAY)
     }
 
-    fn put_last(&mut self, _: &OraclePage) -> Result<Option<RefsLeft>, Infallible> {
-        Ok(Some(if self.has(env::LAST_REF) {
+    fn put_last(&mut self, _: &OraclePage) -> Option<RefsLeft> {
+        Some(if self.has(env::LAST_REF) {
             RefsLeft::Last
         } else {
             RefsLeft::Some
-        }))
+        })
     }
 
-    fn flush_tlb(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
+    fn flush_tlb(&mut self) {}
 }
 
 pub(crate) fn compare(row: &Row) {
@@ -299,12 +283,9 @@ pub(crate) fn compare(row: &Row) {
     };
     let control = ScanControl::new(ScanFlags::from_bits(control).expect("checked"))
         .with_policy(IgnorePins)
-        .with_parking(Rotate);
+        .with_parking(Parking::Rotate);
     let mut stats = Stats::default();
-    let mut flush = FlushDebt::none();
-    let fate = shrink_page(&page, &control, &mut environment, &mut flush, &mut stats)
-        .unwrap_or_else(|error| panic!("{error} in {}", row.place));
-    flush.ignore();
+    let fate = shrink_page(&page, &control, &mut environment, &mut stats);
     assert_eq!(environment.locks, 0, "the page lock, in {}", row.place);
     assert!(stats.is_conserved(), "{stats:?} in {}", row.place);
     let ours = ours(fate, &page, &environment, &stats, bits & LOCK_BUSY);

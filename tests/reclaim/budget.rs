@@ -6,7 +6,7 @@ use crate::setup::{FRAMES, activate_some, populated};
 use core::cell::RefCell;
 use pinfold::pin::{PinKind, PinReading, Pins, Refined};
 use pinfold::reclaim::{
-    Lists, Lru, LruScan, ParkLongterm, Progress, Rotate, ScanControl, ScanFlags, Stats, unpark,
+    Lists, Lru, LruScan, Parking, Progress, ScanControl, ScanFlags, Stats, unpark,
 };
 use pinfold::{
     Context, IgnorePins, Operation, PageLike, PageSnapshot, PinPolicy, PinVerdict, Requester,
@@ -135,7 +135,7 @@ fn the_context_says_how_hard() {
     let mut scan = LruScan::new(u64::MAX);
     let control = ScanControl::new(EVERYTHING)
         .with_policy(Listens(&heard))
-        .with_parking(Rotate)
+        .with_parking(Parking::Rotate)
         .with_context(Context::new(Requester::Proactive));
     let mut priorities = vec![scan.priority()];
     while scan.step(&mut machine, &control, 1) == Progress::More {
@@ -211,7 +211,7 @@ fn without_pins_policies_are_alike() {
         activate_some(&mut machine);
         let mut scan = LruScan::new(20);
         let control = ScanControl::new(EVERYTHING).with_policy(policy);
-        let _ = scan.run(&mut machine, &control.with_parking(ParkLongterm));
+        let _ = scan.run(&mut machine, &control.with_parking(Parking::Longterm));
         let told = machine.told;
         (
             *scan.stats(),

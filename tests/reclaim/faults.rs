@@ -5,7 +5,7 @@ use crate::model::sequence::EVERYTHING;
 use crate::model::{Event, Frame};
 use crate::setup::{FRAMES, activate_some, populated};
 use pinfold::pin::PinKind;
-use pinfold::reclaim::{LruScan, PageOp, ParkLazily, Progress, ScanControl, ScanFlags};
+use pinfold::reclaim::{LruScan, Parking, Progress, ScanControl, ScanFlags};
 use std::collections::HashSet;
 
 /// A pass during which these events happen; everything adds up after it, and nothing is stuck.
@@ -25,7 +25,7 @@ fn pass(
     machine.guards_pins = true;
     machine.events = events.iter().copied().collect();
     let mut scan = LruScan::new(u64::MAX);
-    let control = ScanControl::new(flags).with_parking(ParkLazily);
+    let control = ScanControl::new(flags).with_parking(Parking::Lazy);
     assert_eq!(scan.run(&mut machine, &control), Progress::Exhausted);
     let left = machine.events.len();
     machine.events.clear();

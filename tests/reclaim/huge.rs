@@ -4,8 +4,7 @@ use crate::model::sequence::EVERYTHING;
 use crate::script::{Answers, Page, Script};
 use pinfold::pin::{Pins, RefsLeft};
 use pinfold::reclaim::{
-    ActivateReason, Fate, KeepReason, LruScan, PageOp, PageOut, ScanControl, ScanFlags,
-    ShrinkError, Stats, shrink_page,
+    ActivateReason, Fate, KeepReason, LruScan, PageOut, ScanControl, ScanFlags, Stats, shrink_page,
 };
 use pinfold::{FlushDebt, Hook, PageFlags, UnmapFlags};
 
@@ -15,7 +14,7 @@ fn shrink(page: &Page, answers: Answers, flags: ScanFlags) -> Shrunk<'_> {
     let mut script = Script::with(answers);
     let (mut stats, mut flush) = (Stats::default(), FlushDebt::none());
     let control = ScanControl::new(flags);
-    let fate = shrink_page(&page, &control, &mut script, &mut flush, &mut stats);
+    let fate = shrink_page(&page, &control, &mut script, &mut stats);
     assert!(flush.is_none());
     assert!(stats.is_conserved(), "{stats:?}");
     (fate, stats, script)
@@ -297,7 +296,7 @@ fn a_split_takes_nothing_off_a_full_counter() {
     stats.freed = u64::MAX;
     let page = Page::anon().huge(SIZE);
     let control = ScanControl::new(EVERYTHING);
-    let fate = shrink_page(&&page, &control, &mut script, &mut flush, &mut stats);
+    let fate = shrink_page(&&page, &control, &mut script, &mut stats);
     assert!(flush.is_none());
     assert_eq!(fate.ok(), Some(Fate::Freed));
     assert_eq!((stats.scanned, stats.freed), (u64::MAX, u64::MAX));

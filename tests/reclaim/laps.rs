@@ -2,7 +2,7 @@
 
 use crate::model::sequence::EVERYTHING;
 use crate::script::{Answers, Page, Script, active};
-use pinfold::reclaim::{Futility, Lru, LruScan, ParkLazily, Progress, Rotate, ScanControl};
+use pinfold::reclaim::{Futility, Lru, LruScan, Parking, Progress, ScanControl};
 
 /// Half the list is pinned; its first half, or its last, or every other page.
 #[test]
@@ -23,9 +23,9 @@ fn a_list_is_not_given_up_half_way() {
             let mut scan = LruScan::new(20);
             let control = ScanControl::new(EVERYTHING);
             let end = if park {
-                scan.run(&mut script, &control.with_parking(ParkLazily))
+                scan.run(&mut script, &control.with_parking(Parking::Lazy))
             } else {
-                scan.run(&mut script, &control.with_parking(Rotate))
+                scan.run(&mut script, &control.with_parking(Parking::Rotate))
             };
             assert_eq!((end, script.freed.len()), (Progress::Reached, 20));
             assert!(script.freed.iter().all(|page| page.pins.get().total == 0));
@@ -41,7 +41,7 @@ fn a_list_that_is_pinned_all_over_is_left() {
     pages.extend(vec![active(Page::anon()); 10]);
     let mut script = Script::default();
     script.list(&pages);
-    let control = ScanControl::new(EVERYTHING).with_parking(Rotate);
+    let control = ScanControl::new(EVERYTHING).with_parking(Parking::Rotate);
     let mut futility = Futility::new(4);
     let mut reclaimed = 0;
     for pass in 0..2 {
@@ -110,7 +110,7 @@ fn pinned_pages_are_counted_as_they_are_met() {
     let pages = vec![Page::anon().pinned(1, 0); 64];
     let mut script = Script::default();
     script.list(&pages);
-    let control = ScanControl::new(EVERYTHING).with_parking(Rotate);
+    let control = ScanControl::new(EVERYTHING).with_parking(Parking::Rotate);
     let mut scan = LruScan::new(1);
     for met in 0..128 {
         assert_eq!(scan.stats().scanned, met);

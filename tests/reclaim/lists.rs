@@ -4,8 +4,7 @@ use crate::model::sequence::EVERYTHING;
 use crate::script::{Answers, Page, Script, active};
 use pinfold::PageFlags;
 use pinfold::reclaim::{
-    Lists, Lru, LruScan, ParkLazily, ParkLongterm, Progress, ScanControl, ScanFlags, Watermark,
-    reclaimable_pages,
+    Lists, Lru, LruScan, Parking, Progress, ScanControl, ScanFlags, Watermark, reclaimable_pages,
 };
 
 /// Pages whose last pin goes just before they are parked are no longer pinned: the list is scanned
@@ -21,7 +20,7 @@ fn pages_that_are_unpinned_while_they_are_parked() {
     let mut scan = LruScan::new(24);
     while scan.priority() > 0 {
         assert_eq!(scan.pinned_on(Lru::InactiveFile), 0);
-        let control = ScanControl::new(EVERYTHING).with_parking(ParkLazily);
+        let control = ScanControl::new(EVERYTHING).with_parking(Parking::Lazy);
         assert_eq!(scan.step(&mut script, &control, 1), Progress::More);
     }
 }
@@ -53,7 +52,7 @@ fn parked_pages_cost_later_scans_nothing() {
     pages.extend(vec![Page::file(); 8]);
     let mut script = Script::default();
     script.list(&pages);
-    let control = ScanControl::new(EVERYTHING).with_parking(ParkLongterm);
+    let control = ScanControl::new(EVERYTHING).with_parking(Parking::Longterm);
     let mut first = LruScan::new(8);
     assert_eq!(first.run(&mut script, &control), Progress::Reached);
     assert_eq!((first.stats().parked, script.pages_parked()), (100, 100));

@@ -4,16 +4,15 @@ use crate::model::sequence::EVERYTHING;
 use crate::script::{Answers, Page, Script};
 use pinfold::pin::{PinKind, Pins, Refined};
 use pinfold::reclaim::{
-    ActivateReason, Fate, KeepReason, Lists, Lru, LruScan, OnPin, PageOp, ParkEagerly, ParkLazily,
-    ParkLongterm, ParkPolicy, Progress, Referenced, Refill, Rotate, ScanControl, ScanFlags, Stats,
-    age_page, shrink_page,
+    ActivateReason, Fate, KeepReason, Lists, Lru, LruScan, Parking, Progress, Referenced, Refill,
+    ScanControl, ScanFlags, Stats, age_page, shrink_page,
 };
 use pinfold::{
-    FlushDebt, IgnorePins, Outcome, PageFlags, PinPolicy, Reason, SkipLongterm, SkipOpportunistic,
+    FlushDebt, IgnorePins, Outcome, PageFlags, PinPolicy, SkipLongterm, SkipOpportunistic,
     SkipPinned, Verdict, VmFlags,
 };
 
-fn control<L: PinPolicy, K: ParkPolicy>(policy: L, parking: K) -> ScanControl<L, K> {
+fn control<L: PinPolicy>(policy: L, parking: K) -> ScanControl<L> {
     ScanControl::new(EVERYTHING)
         .with_policy(policy)
         .with_parking(parking)
@@ -22,11 +21,11 @@ fn control<L: PinPolicy, K: ParkPolicy>(policy: L, parking: K) -> ScanControl<L,
 fn shrink<'p, L: PinPolicy, K: ParkPolicy>(
     page: &'p Page,
     answers: Answers,
-    control: &ScanControl<L, K>,
+    control: &ScanControl<L>,
 ) -> (Fate, Stats, Script<'p>) {
     let mut script = Script::with(answers);
     let (mut stats, mut flush) = (Stats::default(), FlushDebt::none());
-    let fate = shrink_page(&page, control, &mut script, &mut flush, &mut stats).unwrap();
+    let fate = shrink_page(&page, control, &mut script, &mut stats).unwrap();
     assert!(stats.is_conserved());
     assert!(!page.locked.get());
     flush.ignore();
@@ -38,7 +37,7 @@ fn shrink<'p, L: PinPolicy, K: ParkPolicy>(
 fn the_hint_comes_before_every_cost() {
     fn costs<L: PinPolicy>(policy: L, flags: ScanFlags, page: &Page) -> (Fate, Vec<PageOp>) {
         let control = ScanControl::new(EVERYTHING | flags).with_policy(policy);
-        let control = control.with_parking(Rotate);
+        let control = control.with_parking(Parking::Rotate);
         let (fate, _, script) = shrink(page, Answers::default(), &control);
         (fate, script.calls)
     }
@@ -95,7 +94,7 @@ fn the_answer_comes_before_the_end() {
     for outcome in [
         Outcome::Skipped(pins),
         Outcome::Refused(pins),
-        Outcome::StillMapped(Reason::InVma(appeared)),
+        Outcome::StillMapped(appeared),
     ] {
         let answers = Answers {
             unmapped: outcome,
@@ -106,7 +105,7 @@ fn the_answer_comes_before_the_end() {
         assert_eq!(fate, Fate::Kept(KeepReason::Pinned(pins)));
         assert_eq!(stats.unmap_fail, 0);
         let page = Page::file();
-        let (fate, stats, _) = shrink(&page, answers, &control(SkipPinned, ParkLongterm));
+        let (fate, stats, _) = shrink(&page, answers, &control(SkipPinned, Parking::Longterm));
         assert_eq!((fate, stats.parked), (Fate::Parked(pins), 1));
     }
     // Not mapped, dirty, with buffers, pinned: with the front hint off, this is where it is found.
@@ -126,11 +125,11 @@ fn the_answer_comes_before_the_end() {
     }
     // What cannot be unmapped for another reason is activated.
     let answers = Answers {
-        unmapped: Outcome::StillMapped(Reason::NotFound),
+        unmapped: Outcome::NotFound,
         ..Answers::default()
     };
     let page = Page::file();
-    let (fate, stats, _) = shrink(&page, answers, &control(SkipPinned, ParkLazily));
+    let (fate, stats, _) = shrink(&page, answers, &control(SkipPinned, Parking::Lazy));
     assert_eq!(fate, Fate::Activated(ActivateReason::StillMapped));
     assert_eq!(stats.unmap_fail, 1);
 }
@@ -144,12 +143,12 @@ fn a_page_that_is_pinned_while_it_is_written() {
     };
     let page = Page::anon();
     let policy = SkipOpportunistic::<Refined>::new();
-    let (fate, stats, script) = shrink(&page, answers, &control(policy, ParkLongterm));
+    let (fate, stats, script) = shrink(&page, answers, &control(policy, Parking::Longterm));
     assert!(matches!(fate, Fate::Parked(_)), "{fate:?}");
     assert_eq!((stats.pageout, stats.parked), (1, 1));
     assert_eq!(script.called(PageOp::Remove), 0);
     let page = Page::anon();
-    let (fate, ..) = shrink(&page, answers, &control(IgnorePins, ParkLongterm));
+    let (fate, ..) = shrink(&page, answers, &control(IgnorePins, Parking::Longterm));
     assert_eq!(
         fate,
         Fate::Freed,
@@ -176,7 +175,7 @@ fn a_poisoned_page_is_never_hindered() {
         "{fate:?}"
     );
     let active = Page::new(poisoned | PageFlags::ACTIVE).pinned(0, 1);
-    let (refill, script, _) = age(&active, Answers::default(), &control(policy, ParkLazily));
+    let (refill, script, _) = age(&active, Answers::default(), &control(policy, Parking::Lazy));
     assert_eq!(
         (refill, script.lists[Lru::InactiveFile as usize].len()),
         (Refill::Deactivate, 1)
@@ -186,7 +185,7 @@ fn a_poisoned_page_is_never_hindered() {
 fn age<'p, L: PinPolicy, K: ParkPolicy>(
     page: &'p Page,
     answers: Answers,
-    control: &ScanControl<L, K>,
+    control: &ScanControl<L>,
 ) -> (Refill, Script<'p>, Stats) {
     let mut script = Script::with(answers);
     let mut stats = Stats::default();
@@ -217,7 +216,7 @@ fn ageing() {
         (file | PageFlags::UNEVICTABLE, used(0, exec), Refill::Rotate),
     ] {
         let page = Page::new(flags);
-        let (refill, script, stats) = age(&page, answers, &control(policy, ParkLazily));
+        let (refill, script, stats) = age(&page, answers, &control(policy, Parking::Lazy));
         assert_eq!(refill, expected, "{flags:?}");
         let to = Lru::of(page.flags.get());
         assert_eq!(to.is_active(), refill == Refill::Rotate);
@@ -236,16 +235,16 @@ fn ageing() {
         ),
         (0, 1)
     );
-    let (refill, script, stats) = age(&page, used(0, exec), &control(policy, ParkLongterm));
+    let (refill, script, stats) = age(&page, used(0, exec), &control(policy, Parking::Longterm));
     assert_eq!((refill, stats.active_parked), (Refill::Park, 1));
     assert_eq!((script.calls.len(), script.parked.len()), (0, 1));
     let refuses = Answers {
         parks: false,
         ..used(0, exec)
     };
-    let (refill, _, stats) = age(&page, refuses, &control(policy, ParkLongterm));
+    let (refill, _, stats) = age(&page, refuses, &control(policy, Parking::Longterm));
     assert_eq!((refill, stats.active_parked), (Refill::Pinned, 0));
-    let (refill, ..) = age(&page, used(0, exec), &control(IgnorePins, ParkLazily));
+    let (refill, ..) = age(&page, used(0, exec), &control(IgnorePins, Parking::Lazy));
     assert_eq!(refill, Refill::Deactivate);
     let page = Page::new(file).pinned(0, 1);
     let late = ScanControl::new(EVERYTHING | ScanFlags::NO_PIN_HINT).with_policy(SkipPinned);
@@ -292,19 +291,22 @@ fn where_pinned_pages_go() {
             parking(Pins::exactly(count))
         };
         use pinfold::reclaim::OnScan::Park;
-        assert_eq!(parks(&|pins| ParkEagerly.on_scan(pins) == Park), eager);
-        assert_eq!(parks(&|pins| ParkLazily.on_scan(pins) == Park), lazy);
-        assert_eq!(parks(&|pins| ParkLongterm.on_scan(pins) == Park), by_kind);
+        assert_eq!(parks(&|pins| Parking::Eager.on_scan(pins) == Park), eager);
+        assert_eq!(parks(&|pins| Parking::Lazy.on_scan(pins) == Park), lazy);
+        assert_eq!(
+            parks(&|pins| Parking::Longterm.on_scan(pins) == Park),
+            by_kind
+        );
         assert!(!parks(&|pins| Rotate.on_scan(pins) == Park));
         assert_eq!(
-            ParkPolicy::on_scan(&&ParkLongterm, maybe),
+            ParkPolicy::on_scan(&&Parking::Longterm, maybe),
             pinfold::reclaim::OnScan::Rotate
         );
     }
     for kind in [PinKind::Short, PinKind::Longterm] {
-        assert_eq!(ParkPolicy::on_pin(&&ParkEagerly, kind), OnPin::Park);
-        assert_eq!(ParkLazily.on_pin(kind), OnPin::Stay);
-        assert_eq!(ParkLongterm.on_pin(kind), OnPin::Stay);
+        assert_eq!(ParkPolicy::on_pin(&&Parking::Eager, kind), OnPin::Park);
+        assert_eq!(Parking::Lazy.on_pin(kind), OnPin::Stay);
+        assert_eq!(Parking::Longterm.on_pin(kind), OnPin::Stay);
         assert_eq!(ParkPolicy::on_pin(&&Rotate, kind), OnPin::Stay);
     }
 }
@@ -319,7 +321,7 @@ fn a_page_that_is_handed_back_stays() {
     });
     script.list(&pages);
     let mut scan = LruScan::new(1);
-    let control = ScanControl::new(EVERYTHING).with_parking(ParkLazily);
+    let control = ScanControl::new(EVERYTHING).with_parking(Parking::Lazy);
     assert_eq!(scan.run(&mut script, &control), Progress::Exhausted);
     let stats = scan.stats();
     assert!(stats.is_conserved());

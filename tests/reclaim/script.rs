@@ -3,12 +3,9 @@
 
 use core::cell::Cell;
 use pinfold::pin::{PinCount, Pins, RefsLeft};
-use pinfold::reclaim::{
-    Lists, Lru, PageOp, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
-};
+use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::{
-    Failure, FlushDebt, Hook, Outcome, PageFlags, PageLike, PinPolicy, UnmapFlags, UnmapRequest,
-    Unmapped,
+    Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, UnmapFlags, UnmapRequest,
 };
 use std::collections::VecDeque;
 
@@ -91,10 +88,10 @@ impl PageLike for Page {
 pub(crate) struct Answers {
     pub(crate) referenced: Referenced,
     pub(crate) unmapped: Outcome,
-    pub(crate) removed: Hook,
+    pub(crate) removed: Attempt,
     /// The first attempt to add a page to swap, and the second.
-    pub(crate) swap: [Hook; 2],
-    pub(crate) split: Hook,
+    pub(crate) swap: [Attempt; 2],
+    pub(crate) split: Attempt,
     pub(crate) can_split: bool,
     pub(crate) pmd_mapped: bool,
     pub(crate) written: PageOut,
@@ -102,7 +99,7 @@ pub(crate) struct Answers {
     pub(crate) writeback_ends: bool,
     /// While a page is written, somebody pins it.
     pub(crate) pins_written: bool,
-    pub(crate) buffers: Hook,
+    pub(crate) buffers: Attempt,
     pub(crate) left: Option<RefsLeft>,
     pub(crate) parks: bool,
     /// The last pin of a page goes just before it is parked.
@@ -123,15 +120,15 @@ impl Default for Answers {
         Self {
             referenced: Referenced::default(),
             unmapped: Outcome::Unmapped,
-            removed: Hook::Done,
-            swap: [Hook::Done; 2],
-            split: Hook::Done,
+            removed: Attempt::Done,
+            swap: [Attempt::Done; 2],
+            split: Attempt::Done,
             can_split: true,
             pmd_mapped: false,
             written: PageOut::Success,
             writeback_ends: false,
             pins_written: false,
-            buffers: Hook::Done,
+            buffers: Attempt::Done,
             left: Some(RefsLeft::Last),
             parks: true,
             unpinned: false,
@@ -189,22 +186,22 @@ impl<'p> PageOps for Script<'p> {
     type Page = &'p Page;
     type Error = PageOp;
 
-    fn update(&mut self, page: &&'p Page, set: PageFlags, clear: PageFlags) -> Result<(), PageOp> {
+    fn update(&mut self, page: &&'p Page, set: PageFlags, clear: PageFlags) {
         self.call(PageOp::Update)?;
         page.flags.set((page.flags.get() | set).difference(clear));
-        Ok(())
     }
 
-    fn referenced(&mut self, _: &&'p Page) -> Result<Referenced, PageOp> {
+    fn referenced(&mut self, _: &&'p Page) -> Referenced {
         self.call(PageOp::Referenced)?;
-        Ok(self.answers.referenced)
+        self.answers.referenced
     }
 
     fn unmap<L: PinPolicy>(
         &mut self,
         page: &&'p Page,
         request: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<PageOp>> {
+        debt: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<PageOp>> {
         self.call(PageOp::Unmap).map_err(|source| Failure {
             error: pinfold::unmap::UnmapError::Callback {
                 callback: pinfold::unmap::Callback::NextVma,
@@ -227,48 +224,44 @@ impl<'p> PageOps for Script<'p> {
         })
     }
 
-    fn remove(&mut self, _: &&'p Page, _: Removal) -> Result<Hook, PageOp> {
+    fn remove(&mut self, _: &&'p Page, _: Removal) -> Attempt {
         self.call(PageOp::Remove)?;
-        Ok(self.answers.removed)
+        self.answers.removed
     }
 
-    fn flush_tlb(&mut self) -> Result<(), PageOp> {
-        Ok(())
-    }
+    fn flush_tlb(&mut self) {}
 
-    fn try_lock(&mut self, page: &&'p Page) -> Result<Hook, PageOp> {
+    fn try_lock(&mut self, page: &&'p Page) -> Attempt {
         self.call(PageOp::TryLock)?;
         assert!(!page.locked.replace(true), "locked twice");
-        Ok(Hook::Done)
+        Attempt::Done
     }
 
-    fn unlock(&mut self, page: &&'p Page) -> Result<(), PageOp> {
+    fn unlock(&mut self, page: &&'p Page) {
         self.call(PageOp::Unlock)?;
         assert!(page.locked.replace(false), "not locked");
-        Ok(())
     }
 
-    fn wait_for_writeback(&mut self, page: &&'p Page) -> Result<(), PageOp> {
+    fn wait_for_writeback(&mut self, page: &&'p Page) {
         self.call(PageOp::WaitForWriteback)?;
         if self.answers.writeback_ends {
             page.flags
                 .set(page.flags.get().difference(PageFlags::WRITEBACK));
         }
-        Ok(())
     }
 
-    fn add_to_swap(&mut self, page: &&'p Page) -> Result<Hook, PageOp> {
+    fn add_to_swap(&mut self, page: &&'p Page) -> Attempt {
         let before = self.called(PageOp::AddToSwap);
         self.call(PageOp::AddToSwap)?;
         let answer = self.answers.swap[before.min(1)];
-        if answer == Hook::Done {
+        if answer == Attempt::Done {
             let cached = PageFlags::SWAP_CACHE | PageFlags::DIRTY;
             page.flags.set(page.flags.get() | cached);
         }
-        Ok(answer)
+        answer
     }
 
-    fn free_swap(&mut self, _: &&'p Page) -> Result<(), PageOp> {
+    fn free_swap(&mut self, _: &&'p Page) {
         self.call(PageOp::FreeSwap)
     }
 
@@ -284,16 +277,16 @@ impl<'p> PageOps for Script<'p> {
         self.answers.pmd_mapped
     }
 
-    fn split(&mut self, page: &&'p Page) -> Result<Hook, PageOp> {
+    fn split(&mut self, page: &&'p Page) -> Attempt {
         self.call(PageOp::Split)?;
-        if self.answers.split == Hook::Done {
+        if self.answers.split == Attempt::Done {
             page.flags.set(page.flags.get().difference(PageFlags::THP));
             page.size.set(1);
         }
-        Ok(self.answers.split)
+        self.answers.split
     }
 
-    fn write_out(&mut self, page: &&'p Page) -> Result<PageOut, PageOp> {
+    fn write_out(&mut self, page: &&'p Page) -> PageOut {
         self.call(PageOp::WriteOut)?;
         if self.answers.pins_written {
             page.pins.set(PinCount {
@@ -306,20 +299,20 @@ impl<'p> PageOps for Script<'p> {
                 .set(page.flags.get().difference(PageFlags::DIRTY));
             page.locked.set(false);
         }
-        Ok(self.answers.written)
+        self.answers.written
     }
 
-    fn release_buffers(&mut self, page: &&'p Page) -> Result<Hook, PageOp> {
+    fn release_buffers(&mut self, page: &&'p Page) -> Attempt {
         self.call(PageOp::ReleaseBuffers)?;
         page.flags
             .set(page.flags.get().difference(PageFlags::PRIVATE));
-        Ok(self.answers.buffers)
+        self.answers.buffers
     }
 
-    fn put_last(&mut self, page: &&'p Page) -> Result<Option<RefsLeft>, PageOp> {
+    fn put_last(&mut self, page: &&'p Page) -> Option<RefsLeft> {
         self.call(PageOp::PutLast)?;
         assert!(!page.locked.get(), "dropped with its lock");
-        Ok(self.answers.left)
+        self.answers.left
     }
 }
 
@@ -342,7 +335,7 @@ impl<'p> Lists for Script<'p> {
         there.saturating_add_signed(self.answers.lie)
     }
 
-    fn free(&mut self, page: &'p Page, _: Release) {
+    fn free(&mut self, page: &'p Page) {
         self.freed.push(page);
     }
 

@@ -2,16 +2,16 @@
 
 use crate::model::sequence::EVERYTHING;
 use crate::world::{Page, What, When, World};
-use pinfold::reclaim::{Futility, LruScan, ParkLazily, ParkPolicy, Progress, Rotate, ScanControl};
+use pinfold::reclaim::{Futility, LruScan, Parking, Progress, ScanControl};
 use pinfold::{PageFlags, PinPolicy, SkipPinned};
 
 /// A pass over clean file pages with one pin each, all of which go at `when`: what it took, or
 /// `None` if they went only after others were asked for the last time.
-fn pass<L: PinPolicy, K: ParkPolicy>(
+fn pass<L: PinPolicy>(
     count: usize,
     longterm: bool,
     when: When,
-    control: &ScanControl<L, K>,
+    control: &ScanControl<L>,
 ) -> Option<u64> {
     let page = |index| {
         let page = Page::new(index, PageFlags::PAGE_CACHE);
@@ -48,8 +48,13 @@ fn pins_that_go_while_others_are_asked() {
                 let when = When::Others(priority);
                 let taken = [
                     pass(count, longterm, when, &control),
-                    pass(count, longterm, when, &control.with_parking(Rotate)),
-                    pass(count, longterm, when, &control.with_parking(ParkLazily)),
+                    pass(
+                        count,
+                        longterm,
+                        when,
+                        &control.with_parking(Parking::Rotate),
+                    ),
+                    pass(count, longterm, when, &control.with_parking(Parking::Lazy)),
                     pass(count, longterm, when, &control.with_policy(SkipPinned)),
                 ];
                 assert_eq!(taken, [Some(count as u64); 4], "{when:?}");
@@ -68,9 +73,9 @@ fn pins_that_go_at_any_call() {
                 let control = ScanControl::new(EVERYTHING);
                 let when = When::Call(at);
                 let taken = if parks {
-                    pass(40, longterm, when, &control.with_parking(ParkLazily))
+                    pass(40, longterm, when, &control.with_parking(Parking::Lazy))
                 } else {
-                    pass(40, longterm, when, &control.with_parking(Rotate))
+                    pass(40, longterm, when, &control.with_parking(Parking::Rotate))
                 };
                 if let Some(taken) = taken {
                     assert_eq!(taken, 40, "{when:?}");
@@ -85,7 +90,7 @@ fn pins_that_go_at_any_call() {
 /// The only pin goes at any call, also while its page is being parked, which hands it back.
 #[test]
 fn the_only_pin_goes_at_any_call() {
-    let control = ScanControl::new(EVERYTHING).with_parking(ParkLazily);
+    let control = ScanControl::new(EVERYTHING).with_parking(Parking::Lazy);
     let taken = (0..100).filter_map(|at| pass(1, true, When::Call(at), &control));
     let taken: Vec<u64> = taken.collect();
     assert_eq!(taken, vec![1; taken.len()]);

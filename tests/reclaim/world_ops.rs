@@ -3,46 +3,39 @@
 use crate::world::{Page, Place, When, World};
 use core::convert::Infallible;
 use pinfold::pin::{PinReading, Pins};
-use pinfold::reclaim::{
-    Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
-};
+use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::{
-    Failure, FlushDebt, Hook, Operation, Outcome, PageFlags, PageLike, PinPolicy, PinVerdict,
-    UnmapRequest, Unmapped,
+    Attempt, FlushDebt, Operation, Outcome, PageFlags, PageLike, PinPolicy, PinVerdict,
+    UnmapRequest,
 };
 
 impl<'p> PageOps for World<'p> {
     type Page = &'p Page;
     type Error = Infallible;
 
-    fn update(
-        &mut self,
-        page: &&'p Page,
-        set: PageFlags,
-        clear: PageFlags,
-    ) -> Result<(), Infallible> {
+    fn update(&mut self, page: &&'p Page, set: PageFlags, clear: PageFlags) {
         self.call();
         page.set(set, true);
         page.set(clear, false);
         if clear.contains(PageFlags::ACTIVE) && self.asked.contains(&1) {
             page.late.set(true);
         }
-        Ok(())
     }
 
-    fn referenced(&mut self, page: &&'p Page) -> Result<Referenced, Infallible> {
+    fn referenced(&mut self, page: &&'p Page) -> Referenced {
         self.call();
-        Ok(Referenced {
+        Referenced {
             entries: u32::from(page.young.replace(false)),
             ..Referenced::default()
-        })
+        }
     }
 
     fn unmap<L: PinPolicy>(
         &mut self,
         page: &&'p Page,
         request: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<Infallible>> {
+        debt: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<Infallible>> {
         self.call();
         let pins = L::Reading::read(page);
         let operation = Operation::of(request.flags(), page.flags());
@@ -62,43 +55,41 @@ impl<'p> PageOps for World<'p> {
         })
     }
 
-    fn remove(&mut self, page: &&'p Page, _: Removal) -> Result<Hook, Infallible> {
+    fn remove(&mut self, page: &&'p Page, _: Removal) -> Attempt {
         self.call();
-        Ok(if page.pins() > 0 || page.held.get() {
-            Hook::Refused
+        if page.pins() > 0 || page.held.get() {
+            Attempt::Refused
         } else {
-            Hook::Done
-        })
+            Attempt::Done
+        }
     }
 
-    fn flush_tlb(&mut self) -> Result<(), Infallible> {
+    fn flush_tlb(&mut self) {
         self.call();
-        Ok(())
     }
 
-    fn try_lock(&mut self, page: &&'p Page) -> Result<Hook, Infallible> {
+    fn try_lock(&mut self, page: &&'p Page) -> Attempt {
         self.call();
         if page.busy.get() {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         assert!(!page.locked.replace(true), "locked twice");
-        Ok(Hook::Done)
+        Attempt::Done
     }
 
-    fn unlock(&mut self, page: &&'p Page) -> Result<(), Infallible> {
+    fn unlock(&mut self, page: &&'p Page) {
         self.call();
         assert!(page.locked.replace(false), "not locked");
-        Ok(())
     }
 
-    fn add_to_swap(&mut self, page: &&'p Page) -> Result<Hook, Infallible> {
+    fn add_to_swap(&mut self, page: &&'p Page) -> Attempt {
         self.call();
         // No room for a huge page in one piece.
         if page.size.get() > 1 || !self.swap {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         page.set(PageFlags::SWAP_CACHE | PageFlags::DIRTY, true);
-        Ok(Hook::Done)
+        Attempt::Done
     }
 
     fn can_split(&mut self, page: &&'p Page) -> bool {
@@ -109,10 +100,10 @@ impl<'p> PageOps for World<'p> {
         page.index % 2 == 0
     }
 
-    fn split(&mut self, page: &&'p Page) -> Result<Hook, Infallible> {
+    fn split(&mut self, page: &&'p Page) -> Attempt {
         self.call();
         if page.pins() > 0 {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         page.set(PageFlags::THP, false);
         page.size.set(1);
@@ -125,10 +116,10 @@ impl<'p> PageOps for World<'p> {
             tail.place.set(Place::Listed);
             self.lists[Lru::of(tail.flags()) as usize].push_front(tail);
         }
-        Ok(Hook::Done)
+        Attempt::Done
     }
 
-    fn write_out(&mut self, page: &&'p Page) -> Result<PageOut, Infallible> {
+    fn write_out(&mut self, page: &&'p Page) -> PageOut {
         self.call();
         assert!(
             page.pins() == 0 || self.ignores_pins,
@@ -136,7 +127,7 @@ impl<'p> PageOps for World<'p> {
         );
         page.set(PageFlags::DIRTY, false);
         assert!(page.locked.replace(false), "written unlocked");
-        Ok(PageOut::Success)
+        PageOut::Success
     }
 }
 
@@ -161,7 +152,7 @@ impl<'p> Lists for World<'p> {
         pages.map(|page| u64::from(page.size.get())).sum()
     }
 
-    fn free(&mut self, page: &'p Page, release: Release) {
+    fn free(&mut self, page: &'p Page) {
         assert_eq!(page.pins(), 0, "freed while pinned");
         assert_eq!(release, Release::Now);
         assert_eq!(page.place.replace(Place::Freed), Place::Held);

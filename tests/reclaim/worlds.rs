@@ -6,8 +6,7 @@ use crate::model::sequence::EVERYTHING;
 use crate::world::{Page, Place, What, When, World};
 use pinfold::pin::Refined;
 use pinfold::reclaim::{
-    Futility, Lists, Lru, LruScan, ParkEagerly, ParkLazily, ParkLongterm, ParkPolicy, Progress,
-    Rotate, ScanControl, ScanFlags, Watermark, unpark,
+    Futility, Lists, Lru, LruScan, Parking, Progress, ScanControl, ScanFlags, Watermark, unpark,
 };
 use pinfold::{IgnorePins, PageFlags, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned};
 use proptest::prelude::*;
@@ -163,7 +162,7 @@ fn bound(pages: &[Page]) -> u64 {
     3 * pages.len() as u64 + 14 * 4
 }
 
-fn run<L: PinPolicy, K: ParkPolicy>(plan: &Plan, control: &ScanControl<L, K>) {
+fn run<L: PinPolicy>(plan: &Plan, control: &ScanControl<L>) {
     let pages = pages(&plan.pages);
     let mut world = World::new(&pages);
     world.events = plan.events.iter().copied().collect();
@@ -203,7 +202,7 @@ fn run<L: PinPolicy, K: ParkPolicy>(plan: &Plan, control: &ScanControl<L, K>) {
 
 /// All pins go, and the parked pages come back: the next pass takes what it may, and a few passes
 /// take everything.
-fn afterwards<L: PinPolicy, K: ParkPolicy>(world: &mut World<'_>, control: &ScanControl<L, K>) {
+fn afterwards<L: PinPolicy>(world: &mut World<'_>, control: &ScanControl<L>) {
     world.events.clear();
     world.unpin_all();
     let swept = unpark::<_, Refined>(world, u32::MAX, |page| Lru::of(page.flags.get()));
@@ -234,12 +233,12 @@ fn afterwards<L: PinPolicy, K: ParkPolicy>(world: &mut World<'_>, control: &Scan
     assert_eq!(left, 0, "{:?}", world.lists);
 }
 
-fn with_parking<L: PinPolicy, K>(plan: &Plan, control: ScanControl<L, K>) {
+fn with_parking<L: PinPolicy, K>(plan: &Plan, control: ScanControl<L>) {
     match plan.parking {
-        0 => run(plan, &control.with_parking(ParkLongterm)),
-        1 => run(plan, &control.with_parking(ParkLazily)),
-        2 => run(plan, &control.with_parking(Rotate)),
-        _ => run(plan, &control.with_parking(ParkEagerly)),
+        0 => run(plan, &control.with_parking(Parking::Longterm)),
+        1 => run(plan, &control.with_parking(Parking::Lazy)),
+        2 => run(plan, &control.with_parking(Parking::Rotate)),
+        _ => run(plan, &control.with_parking(Parking::Eager)),
     }
 }
 

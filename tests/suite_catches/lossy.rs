@@ -5,8 +5,8 @@ use core::convert::Infallible;
 use pinfold::conformance::{BuildPage, Case, Machine};
 use pinfold::invariants::{self, Asked, Broken, Ending, EntryAt, Snapshot, Walk};
 use pinfold::{
-    Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, IgnorePins, NewEntry, PageLike,
-    PageTables, PlainVma, PteFlags, UnmapRequest, try_to_unmap_one,
+    Attempt, Cleared, CounterDelta, Entry, FlushMode, IgnorePins, NewEntry, PageLike, PageTables,
+    PlainVma, PteFlags, UnmapRequest, try_to_unmap_one,
 };
 
 const BASE: u64 = 0x10_0000;
@@ -52,7 +52,7 @@ impl Bookkeeping for Lossy<'_, '_> {
     fn count(&mut self, delta: CounterDelta) -> Told<()> {
         self.machine.count(delta)
     }
-    fn swap_duplicate(&mut self, entry: &Entry) -> Told<Hook> {
+    fn swap_duplicate(&mut self, entry: &Entry) -> Told<Attempt> {
         self.machine.swap_duplicate(entry)
     }
     fn swap_free(&mut self, entry: &Entry) -> Told<()> {

@@ -8,7 +8,7 @@ use pinfold::conformance::{
 };
 use pinfold::invariants::{Broken, EntryKind, How};
 use pinfold::pin::PinKind;
-use pinfold::unmap::{Callback, Entry, FlushMode, PageTables};
+use pinfold::unmap::{Entry, FlushMode, PageTables};
 use pinfold::{
     IgnorePins, PageFlags, PinPolicy, PteFlags, SkipLongterm, SkipOpportunistic, SkipPinned,
 };

@@ -3,13 +3,12 @@
 use crate::model::Frame;
 use crate::page::{Holders, Imagined, Region};
 use pinfold::reclaim::{
-    Fate, PageOps, PageOut, Referenced, Removal, Rotate, ScanControl, ScanFlags, ShrinkError,
-    Stats, shrink_page,
+    Fate, PageOps, PageOut, Parking, Referenced, Removal, ScanControl, ScanFlags, Stats,
+    shrink_page,
 };
 use pinfold::{
-    Bookkeeping, Cleared, Entry, Failure, FlushDebt, FlushMode, Hook, InVma, NewEntry, NextVma,
-    PageFlags, PageLike, PageTables, PinPolicy, PteFlags, Rmap, UnmapFlags, UnmapRequest, Unmapped,
-    VmFlags, try_to_unmap,
+    Attempt, Cleared, Entry, FlushDebt, FlushMode, NewEntry, NextVma, PageFlags, PageLike,
+    PageTables, PinPolicy, PteFlags, Rmap, UnmapFlags, UnmapRequest, VmFlags, try_to_unmap,
 };
 use std::convert::Infallible;
 
@@ -47,11 +46,11 @@ pub(crate) fn play<L: PinPolicy>(scene: &Scene, policy: L) -> Played {
     };
     let flags = ScanFlags::direct() | ScanFlags::IGNORE_REFERENCES;
     let control = match ScanControl::new(flags).with_unmap_flags(UnmapFlags::IGNORE_ACCESS) {
-        Ok(control) => control.with_policy(policy).with_parking(Rotate),
+        Ok(control) => control.with_policy(policy).with_parking(Parking::Rotate),
         Err(unknown) => unreachable!("{unknown}"),
     };
     let (mut debt, mut stats) = (FlushDebt::none(), Stats::default());
-    let fate = match shrink_page(&&page, &control, &mut machine, &mut debt, &mut stats) {
+    let fate = match shrink_page(&&page, &control, &mut machine, &mut stats) {
         Ok(fate) => fate,
         Err(ShrinkError::Op { source, .. }) => match source {},
         // A state in which Linux halts, such as the lock of a hugetlb page that is missing.
@@ -75,67 +74,61 @@ impl<'a> PageOps for Machine<'a> {
     type Page = &'a Imagined;
     type Error = Infallible;
 
-    fn update(
-        &mut self,
-        page: &&'a Imagined,
-        set: PageFlags,
-        clear: PageFlags,
-    ) -> Result<(), Infallible> {
+    fn update(&mut self, page: &&'a Imagined, set: PageFlags, clear: PageFlags) {
         page.flags.set((page.flags.get() | set) - clear);
-        Ok(())
     }
 
-    fn referenced(&mut self, _: &&'a Imagined) -> Result<Referenced, Infallible> {
-        Ok(Referenced {
+    fn referenced(&mut self, _: &&'a Imagined) -> Referenced {
+        Referenced {
             entries: 0,
             vma: self.scene.vma,
-        })
+        }
     }
 
     fn unmap<L: PinPolicy>(
         &mut self,
         page: &&'a Imagined,
         request: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<Infallible>> {
+        debt: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<Infallible>> {
         let mut mappings = Mappings::of(page, self);
         try_to_unmap(page, request, &mut mappings)
     }
 
-    fn remove(&mut self, page: &&'a Imagined, how: Removal) -> Result<Hook, Infallible> {
+    fn remove(&mut self, page: &&'a Imagined, how: Removal) -> Attempt {
         let expected = match how {
             Removal::Lazyfree => 1,
             Removal::FromCache => page.explained(),
         };
-        let held = u32::try_from(page.ref_count()) != Ok(expected);
-        Ok(if held || page.flags().contains(PageFlags::DIRTY) {
-            Hook::Refused
+        let held = u32::try_from(page.ref_count()) != expected;
+        if held || page.flags().contains(PageFlags::DIRTY) {
+            Attempt::Refused
         } else {
-            Hook::Done
-        })
+            Attempt::Done
+        }
     }
 
-    fn flush_tlb(&mut self) -> Result<(), Infallible> {
+    fn flush_tlb(&mut self) {
         // No CPU runs on this machine.
-        Ok(())
     }
 
-    fn try_lock(&mut self, page: &&'a Imagined) -> Result<Hook, Infallible> {
-        Ok(if page.flags().contains(PageFlags::LOCKED) {
-            Hook::Refused
+    fn try_lock(&mut self, page: &&'a Imagined) -> Attempt {
+        if page.flags().contains(PageFlags::LOCKED) {
+            Attempt::Refused
         } else {
-            Hook::Done
-        })
+            Attempt::Done
+        }
     }
 
-    fn add_to_swap(&mut self, page: &&'a Imagined) -> Result<Hook, Infallible> {
+    fn add_to_swap(&mut self, page: &&'a Imagined) -> Attempt {
         if !self.scene.swap {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         let cached = page.base_pages().cast_signed();
         page.refs.set(page.refs.get().saturating_add(cached));
         page.flags
             .set(page.flags.get() | PageFlags::SWAP_CACHE | PageFlags::DIRTY);
-        Ok(Hook::Done)
+        Attempt::Done
     }
 
     fn can_split(&mut self, page: &&'a Imagined) -> bool {
@@ -147,23 +140,23 @@ impl<'a> PageOps for Machine<'a> {
     }
 
     /// What is followed from here on is the base page that the question is about.
-    fn split(&mut self, page: &&'a Imagined) -> Result<Hook, Infallible> {
+    fn split(&mut self, page: &&'a Imagined) -> Attempt {
         if !self.can_split(page) {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         page.base_pages.set(1);
         page.flags.set(page.flags.get() - PageFlags::THP);
         page.maps.set(page.maps.get().min(1));
         page.refs.set(page.explained().cast_signed());
-        Ok(Hook::Done)
+        Attempt::Done
     }
 
-    fn write_out(&mut self, page: &&'a Imagined) -> Result<PageOut, Infallible> {
+    fn write_out(&mut self, page: &&'a Imagined) -> PageOut {
         if !self.scene.swap {
-            return Ok(PageOut::Activate);
+            return PageOut::Activate;
         }
         page.flags.set(page.flags.get() - PageFlags::DIRTY);
-        Ok(PageOut::Success)
+        PageOut::Success
     }
 }
 
@@ -249,8 +242,8 @@ impl PageTables for Walk<'_, '_> {
         Ok(Some(Entry { address, flags }))
     }
 
-    fn test_and_clear_young(&mut self, _: &Entry) -> Result<bool, Infallible> {
-        Ok(false)
+    fn test_and_clear_young(&mut self, _: &Entry) -> bool {
+        false
     }
 
     fn clear(&mut self, entry: &Entry, _: FlushMode) -> Result<Cleared, Infallible> {
@@ -260,22 +253,19 @@ impl PageTables for Walk<'_, '_> {
         })
     }
 
-    fn install(&mut self, _: &Entry, new: NewEntry) -> Result<(), Infallible> {
+    fn install(&mut self, _: &Entry, new: NewEntry) {
         self.machine.swap_entry = matches!(new, NewEntry::Swap(_));
-        Ok(())
     }
 
-    fn set_page_dirty(&mut self) -> Result<(), Infallible> {
+    fn set_page_dirty(&mut self) {
         self.page
             .flags
             .set(self.page.flags.get() | PageFlags::DIRTY);
-        Ok(())
     }
 
-    fn remove_rmap(&mut self, _: &Entry) -> Result<(), Infallible> {
+    fn remove_rmap(&mut self, _: &Entry) {
         self.page.maps.set(self.page.maps.get().saturating_sub(1));
         self.page.refs.set(self.page.refs.get().saturating_sub(1));
-        Ok(())
     }
 }
 
@@ -296,14 +286,13 @@ impl Bookkeeping for Walk<'_, '_> {
     }
 
     /// A page is played through once, so nothing else comes to its slot.
-    fn swap_duplicate(&mut self, _: &Entry) -> Result<Hook, Infallible> {
-        Ok(Hook::Done)
+    fn swap_duplicate(&mut self, _: &Entry) -> Attempt {
+        Attempt::Done
     }
 
-    fn set_swap_backed(&mut self) -> Result<(), Infallible> {
+    fn set_swap_backed(&mut self) {
         self.page
             .flags
             .set(self.page.flags.get() | PageFlags::SWAP_BACKED);
-        Ok(())
     }
 }

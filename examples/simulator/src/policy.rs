@@ -4,9 +4,7 @@ use crate::error::Error;
 use crate::machine::{Failures, Frame, Machine, Outcome, Plan, SCAN, Stage};
 use crate::trace::Request;
 use pinfold::pin::Refined;
-use pinfold::reclaim::{
-    ParkEagerly, ParkLazily, ParkLongterm, ParkPolicy, Rotate, ScanControl, ScanFlags,
-};
+use pinfold::reclaim::{Parking, ScanControl, ScanFlags};
 use pinfold::{IgnorePins, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned};
 
 /// A policy of the library's, with a way of parking.
@@ -116,23 +114,33 @@ impl Policy {
         let only_long = scan.with_policy(SkipLongterm::<Refined>::new());
         Ok(match self {
             Self::Ignore => {
-                let old = scan.with_policy(IgnorePins).with_parking(Rotate);
+                let old = scan.with_policy(IgnorePins).with_parking(Parking::Rotate);
                 boxes.boxed(Machine::new(frames, &plan, old)?)
             }
             Self::Patch => {
                 let scan = ScanControl::new(SCAN | ScanFlags::NO_PIN_HINT);
-                let old = scan.with_policy(SkipPinned).with_parking(Rotate);
+                let old = scan.with_policy(SkipPinned).with_parking(Parking::Rotate);
                 boxes.boxed(Machine::new(frames, &plan, old)?)
             }
-            Self::Rotate => boxes.boxed(Machine::new(frames, &plan, skip.with_parking(Rotate))?),
-            Self::Lazy => boxes.boxed(Machine::new(frames, &plan, skip.with_parking(ParkLazily))?),
-            Self::Eager => {
-                boxes.boxed(Machine::new(frames, &plan, skip.with_parking(ParkEagerly))?)
-            }
+            Self::Rotate => boxes.boxed(Machine::new(
+                frames,
+                &plan,
+                skip.with_parking(Parking::Rotate),
+            )?),
+            Self::Lazy => boxes.boxed(Machine::new(
+                frames,
+                &plan,
+                skip.with_parking(Parking::Lazy),
+            )?),
+            Self::Eager => boxes.boxed(Machine::new(
+                frames,
+                &plan,
+                skip.with_parking(Parking::Eager),
+            )?),
             Self::Longterm => boxes.boxed(Machine::new(
                 frames,
                 &plan,
-                only_long.with_parking(ParkLongterm),
+                only_long.with_parking(Parking::Longterm),
             )?),
         })
     }

@@ -4,7 +4,7 @@ use super::tables::Walk;
 use super::{Fault, Injected, Page, Pager};
 use pinfold::PageFlags;
 use pinfold::pin::Pins;
-use pinfold::reclaim::{Lists, Lru, Release, ShrinkError};
+use pinfold::reclaim::{Lists, Lru};
 
 impl Pager {
     fn isolate(&mut self, id: usize) -> Page {
@@ -48,7 +48,7 @@ impl Lists for Pager {
         self.lists[list as usize].len() as u64 + u64::from(more)
     }
 
-    fn free(&mut self, page: Page, release: Release) {
+    fn free(&mut self, page: Page) {
         match release {
             _ if self.is(Fault::FreeForgets) => {}
             Release::AfterFlush if !self.is(Fault::FreeIgnoresFlush) => {

@@ -4,8 +4,8 @@ use super::tables::Reverse;
 use super::{Fault, Injected, Page, Pager, Pte, Slot};
 use pinfold::reclaim::{PageOps, PageOut, Referenced, Removal};
 use pinfold::{
-    Failure, Hook, IgnorePins, PageFlags, PageLike, PinPolicy, PteFlags, UnmapRequest, Unmapped,
-    VmFlags, try_to_unmap,
+    Attempt, IgnorePins, PageFlags, PageLike, PinPolicy, PteFlags, UnmapRequest, VmFlags,
+    try_to_unmap,
 };
 
 type Told<T> = Result<T, Injected>;
@@ -46,7 +46,8 @@ impl PageOps for Pager {
         &mut self,
         page: &Page,
         request: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<Injected>> {
+        debt: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<Injected>> {
         if self.is(Fault::OwnUnmapIgnoresPins) {
             let request = UnmapRequest::new(request.flags()).expect("known flags");
             let request = request.with_policy(IgnorePins);
@@ -55,9 +56,9 @@ impl PageOps for Pager {
         try_to_unmap(page, request, &mut Reverse::new(self, page))
     }
 
-    fn remove(&mut self, page: &Page, how: Removal) -> Told<Hook> {
+    fn remove(&mut self, page: &Page, how: Removal) -> Told<Attempt> {
         if page.has(PageFlags::DIRTY) && !self.is(Fault::RemoveIgnoresDirty) {
-            return Ok(Hook::Refused);
+            return Ok(Attempt::Refused);
         }
         let expected = match how {
             Removal::Lazyfree => 1,
@@ -67,7 +68,7 @@ impl PageOps for Pager {
             if self.is(Fault::RefusedRemoveFreezes) {
                 page.refs.set(0);
             }
-            return Ok(Hook::Refused);
+            return Ok(Attempt::Refused);
         }
         page.refs.set(0);
         if how == Removal::FromCache && !self.is(Fault::RemoveStaysInCache) {
@@ -77,7 +78,7 @@ impl PageOps for Pager {
                 self.put_slot(at, 0);
             }
         }
-        Ok(Hook::Done)
+        Ok(Attempt::Done)
     }
 
     fn flush_tlb(&mut self) -> Told<()> {
@@ -91,12 +92,12 @@ impl PageOps for Pager {
         Ok(())
     }
 
-    fn try_lock(&mut self, page: &Page) -> Told<Hook> {
+    fn try_lock(&mut self, page: &Page) -> Told<Attempt> {
         if page.locked.get() && !self.is(Fault::LockIgnoresOthers) {
-            return Ok(Hook::Refused);
+            return Ok(Attempt::Refused);
         }
         page.locked.set(!self.is(Fault::LockNotTaken));
-        Ok(Hook::Done)
+        Ok(Attempt::Done)
     }
 
     fn unlock(&mut self, page: &Page) -> Told<()> {
@@ -112,9 +113,9 @@ impl PageOps for Pager {
         Ok(())
     }
 
-    fn add_to_swap(&mut self, page: &Page) -> Told<Hook> {
+    fn add_to_swap(&mut self, page: &Page) -> Told<Attempt> {
         let Some(at) = self.slots.iter().position(Option::is_none) else {
-            return Ok(Hook::Refused);
+            return Ok(Attempt::Refused);
         };
         self.slots[at] = Some(Slot {
             users: 0,
@@ -124,7 +125,7 @@ impl PageOps for Pager {
         page.get_refs(i32::from(!self.is(Fault::SwapCacheWithoutReference)));
         page.set(PageFlags::SWAP_CACHE, true);
         page.set(PageFlags::DIRTY, !self.is(Fault::SwapCacheClean));
-        Ok(Hook::Done)
+        Ok(Attempt::Done)
     }
 
     fn free_swap(&mut self, page: &Page) -> Told<()> {
@@ -168,11 +169,11 @@ impl PageOps for Pager {
         Ok(PageOut::Success)
     }
 
-    fn release_buffers(&mut self, page: &Page) -> Told<Hook> {
+    fn release_buffers(&mut self, page: &Page) -> Told<Attempt> {
         page.set(PageFlags::PRIVATE, false);
         let dropped = 1 + i32::from(self.is(Fault::BuffersDropTwice));
         let _ = page.put_refs(dropped);
-        Ok(Hook::Done)
+        Ok(Attempt::Done)
     }
 
     fn put_last(&mut self, page: &Page) -> Told<bool> {

@@ -2,8 +2,8 @@
 
 use super::{Fault, Injected, Page, Pager, Pte};
 use pinfold::{
-    Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, InVma, NewEntry, NextVma,
-    PageFlags, PageTables, PlainVma, PteFlags, Rmap,
+    Attempt, Cleared, CounterDelta, Entry, FlushMode, NewEntry, NextVma, PageFlags, PageTables,
+    PlainVma, PteFlags, Rmap,
 };
 
 type Told<T> = Result<T, Injected>;
@@ -177,11 +177,11 @@ impl Bookkeeping for Walk<'_> {
         Ok(())
     }
 
-    fn swap_duplicate(&mut self, _: &Entry) -> Told<Hook> {
+    fn swap_duplicate(&mut self, _: &Entry) -> Told<Attempt> {
         let slot = self.slot();
         let more = u32::from(!self.is(Fault::SlotReused));
         self.pager.slots[slot].as_mut().expect("in use").users += more;
-        Ok(Hook::Done)
+        Ok(Attempt::Done)
     }
 
     fn swap_free(&mut self, _: &Entry) -> Told<()> {

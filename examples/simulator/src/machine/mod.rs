@@ -28,7 +28,7 @@ use crate::workload::Workload;
 use frame::NONE;
 use hdrhistogram::Histogram;
 use memory::Memory;
-use pinfold::reclaim::{Futility, ParkPolicy, ScanControl, Stats};
+use pinfold::reclaim::{Futility, ScanControl, Stats};
 use pinfold::{PageFlags, PinPolicy, PteFlags};
 use table::NEVER;
 
@@ -73,7 +73,7 @@ pub struct Outcome {
 pub struct Machine<'a, L, K> {
     memory: Memory<'a>,
     plan: Plan,
-    control: ScanControl<L, K>,
+    control: ScanControl<L>,
     /// Requests so far.
     now: u64,
     /// Model units so far.
@@ -98,11 +98,7 @@ pub struct Machine<'a, L, K> {
 const ROUND: u64 = 64;
 
 impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
-    pub fn new(
-        frames: &'a [Frame],
-        plan: &Plan,
-        control: ScanControl<L, K>,
-    ) -> Result<Self, Error> {
+    pub fn new(frames: &'a [Frame], plan: &Plan, control: ScanControl<L>) -> Result<Self, Error> {
         let stalls = Histogram::new_with_max(1 << 50, 3)
             .map_err(|error| Error::Machine(error.to_string()))?;
         let pinners = Pinners::new(&plan.workloads, plan.frames, plan.seed);

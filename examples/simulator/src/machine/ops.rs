@@ -6,43 +6,34 @@ use super::memory::Memory;
 use super::table::NEVER;
 use super::walk::{OneVma, vma_flags};
 use pinfold::pin::Pins;
-use pinfold::reclaim::{
-    Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
-};
-use pinfold::{
-    Failure, Hook, PageFlags, PinPolicy, PteFlags, UnmapRequest, Unmapped, try_to_unmap,
-};
+use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
+use pinfold::{Attempt, PageFlags, PinPolicy, PteFlags, UnmapRequest, try_to_unmap};
 use std::convert::Infallible;
 
 impl<'a> PageOps for Memory<'a> {
     type Page = &'a Frame;
     type Error = Infallible;
 
-    fn update(
-        &mut self,
-        page: &&'a Frame,
-        set: PageFlags,
-        clear: PageFlags,
-    ) -> Result<(), Infallible> {
+    fn update(&mut self, page: &&'a Frame, set: PageFlags, clear: PageFlags) {
         page.flags.set((page.flags.get() - clear) | set);
-        Ok(())
     }
 
-    fn referenced(&mut self, page: &&'a Frame) -> Result<Referenced, Infallible> {
+    fn referenced(&mut self, page: &&'a Frame) -> Referenced {
         let entry = page.entry.get();
         page.entry.set(entry - PteFlags::YOUNG);
         let young = page.mapped.get() && entry.contains(PteFlags::YOUNG);
-        Ok(Referenced {
+        Referenced {
             entries: u32::from(young),
             vma: vma_flags(page),
-        })
+        }
     }
 
     fn unmap<L: PinPolicy>(
         &mut self,
         page: &&'a Frame,
         request: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<Infallible>> {
+        debt: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<Infallible>> {
         let frame = *page;
         let mut rmap = OneVma {
             memory: self,
@@ -52,9 +43,9 @@ impl<'a> PageOps for Memory<'a> {
         try_to_unmap(frame, request, &mut rmap)
     }
 
-    fn remove(&mut self, page: &&'a Frame, _: Removal) -> Result<Hook, Infallible> {
+    fn remove(&mut self, page: &&'a Frame, _: Removal) -> Attempt {
         if page.has(PageFlags::DIRTY) || page.mapped.get() || page.pins.block().is_err() {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         let entry = &mut self.table.pages[page.page.get() as usize];
         entry.frame = NONE;
@@ -63,32 +54,30 @@ impl<'a> PageOps for Memory<'a> {
         entry.evicted = (self.counts.evictions as u32).min(NEVER - 1);
         self.counts.evictions += 1;
         page.page.set(NONE);
-        Ok(Hook::Done)
+        Attempt::Done
     }
 
-    fn flush_tlb(&mut self) -> Result<(), Infallible> {
+    fn flush_tlb(&mut self) {
         self.counts.tlb_flushes += 1;
         self.spent += self.costs.tlb_flush;
-        Ok(())
     }
 
-    fn try_lock(&mut self, _: &&'a Frame) -> Result<Hook, Infallible> {
+    fn try_lock(&mut self, _: &&'a Frame) -> Attempt {
         self.spent += self.costs.scan;
-        Ok(Hook::Done)
+        Attempt::Done
     }
 
-    fn add_to_swap(&mut self, page: &&'a Frame) -> Result<Hook, Infallible> {
+    fn add_to_swap(&mut self, page: &&'a Frame) -> Attempt {
         if self.swap_used == self.swap {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         self.swap_used += 1;
         page.set(PageFlags::SWAP_CACHE | PageFlags::DIRTY);
-        Ok(Hook::Done)
+        Attempt::Done
     }
 
-    fn free_swap(&mut self, page: &&'a Frame) -> Result<(), Infallible> {
+    fn free_swap(&mut self, page: &&'a Frame) {
         self.drop_swap(page);
-        Ok(())
     }
 
     fn is_swap_full(&mut self, _: &&'a Frame) -> bool {
@@ -97,9 +86,9 @@ impl<'a> PageOps for Memory<'a> {
 
     /// The devices write at once, as zram does; a page that somebody else holds is not written
     /// (`is_page_cache_freeable`, `mm/vmscan.c`).
-    fn write_out(&mut self, page: &&'a Frame) -> Result<PageOut, Infallible> {
+    fn write_out(&mut self, page: &&'a Frame) -> PageOut {
         if page.is_pinned() {
-            return Ok(PageOut::Keep);
+            return PageOut::Keep;
         }
         page.clear(PageFlags::DIRTY | PageFlags::RECLAIM);
         if page.has(PageFlags::ANON) {
@@ -109,7 +98,7 @@ impl<'a> PageOps for Memory<'a> {
             self.counts.file_writes += 1;
             self.spent += self.costs.file_write;
         }
-        Ok(PageOut::Success)
+        PageOut::Success
     }
 }
 
@@ -128,7 +117,7 @@ impl<'a> Lists for Memory<'a> {
         u64::from(self.lists.len(lists::of(list)))
     }
 
-    fn free(&mut self, page: &'a Frame, _: Release) {
+    fn free(&mut self, page: &'a Frame) {
         self.free.push(page.index);
     }
 

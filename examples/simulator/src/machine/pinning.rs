@@ -8,7 +8,7 @@ use super::memory::Memory;
 use super::pinners::{Act, Place};
 use crate::error::Error;
 use pinfold::pin::{PinKind, Unpinned};
-use pinfold::reclaim::{OnPin, ParkPolicy};
+use pinfold::reclaim::ParkPolicy;
 use pinfold::shrinker::{Deferred, Scan, Shrinker, shrink_slab};
 use pinfold::{PageFlags, PinPolicy};
 use std::num::NonZeroU64;
@@ -107,7 +107,7 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
         }
         if first {
             memory.pinned += 1;
-            if self.control.parking().on_pin(kind) == OnPin::Park {
+            if self.control.parking().parks_on_pin(kind) {
                 memory.park_at_pin(frame);
             }
         }

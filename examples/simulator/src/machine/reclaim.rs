@@ -5,9 +5,7 @@ use super::memory::Memory;
 use super::{Machine, lists};
 use crate::error::Error;
 use pinfold::reclaim::ScanControl;
-use pinfold::reclaim::{
-    Futile, Futility, LruScan, ParkPolicy, Progress, SWAP_CLUSTER_MAX, ScanFlags, Stats,
-};
+use pinfold::reclaim::{Futile, Futility, LruScan, Progress, SWAP_CLUSTER_MAX, ScanFlags, Stats};
 use pinfold::{Context, PinPolicy, Requester};
 
 /// What a scan of this machine may do.
@@ -104,7 +102,7 @@ fn note(
 }
 
 impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
-    fn control(&self, requester: Requester) -> ScanControl<L, K> {
+    fn control(&self, requester: Requester) -> ScanControl<L> {
         self.control.with_context(Context::new(requester))
     }
 

@@ -4,7 +4,7 @@ use super::{Failures, Machine, lists};
 use crate::error::Error;
 use crate::trace::{Kind, Op, Request};
 use pinfold::pin::PinKind;
-use pinfold::reclaim::{Futility, Lru, LruScan, OnPin, ParkPolicy};
+use pinfold::reclaim::{Futility, Lru, LruScan};
 use pinfold::{Context, PageFlags, PinPolicy, PteFlags, Requester};
 
 /// What a number of passes came to.
@@ -72,7 +72,7 @@ impl<L: PinPolicy + Copy, K: ParkPolicy + Copy> Stage for Machine<'_, L, K> {
         if frame.pins.pin(kind).is_ok() {
             frame.mirrored_by.set(0);
             self.memory.pinned += u32::from(first);
-            if first && self.control.parking().on_pin(kind) == OnPin::Park {
+            if first && self.control.parking().parks_on_pin(kind) {
                 self.memory.park_at_pin(frame);
             }
         }

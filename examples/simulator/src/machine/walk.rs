@@ -4,8 +4,8 @@ use super::frame::Frame;
 use super::memory::Memory;
 use crate::trace::PAGE_SHIFT;
 use pinfold::{
-    Bookkeeping, Cleared, Entry, FlushMode, Hook, InVma, NewEntry, NextVma, PageFlags, PageTables,
-    PlainVma, PteFlags, Rmap, VmFlags,
+    Attempt, Cleared, Entry, FlushMode, NewEntry, NextVma, PageFlags, PageTables, PlainVma,
+    PteFlags, Rmap, VmFlags,
 };
 use std::convert::Infallible;
 use std::ops::Range;
@@ -73,10 +73,10 @@ impl PageTables for Walk<'_, '_> {
         }))
     }
 
-    fn test_and_clear_young(&mut self, _: &Entry) -> Result<bool, Infallible> {
+    fn test_and_clear_young(&mut self, _: &Entry) -> bool {
         let entry = self.frame.entry.get();
         self.frame.entry.set(entry - PteFlags::YOUNG);
-        Ok(entry.contains(PteFlags::YOUNG))
+        entry.contains(PteFlags::YOUNG)
     }
 
     fn clear(&mut self, _: &Entry, flush: FlushMode) -> Result<Cleared, Infallible> {
@@ -87,21 +87,18 @@ impl PageTables for Walk<'_, '_> {
         })
     }
 
-    fn install(&mut self, _: &Entry, new: NewEntry) -> Result<(), Infallible> {
+    fn install(&mut self, _: &Entry, new: NewEntry) {
         if let NewEntry::Restored(entry) = new {
             self.frame.entry.set(entry);
         }
-        Ok(())
     }
 
-    fn set_page_dirty(&mut self) -> Result<(), Infallible> {
+    fn set_page_dirty(&mut self) {
         self.frame.set(PageFlags::DIRTY);
-        Ok(())
     }
 
-    fn remove_rmap(&mut self, _: &Entry) -> Result<(), Infallible> {
+    fn remove_rmap(&mut self, _: &Entry) {
         self.frame.mapped.set(false);
-        Ok(())
     }
 }
 
@@ -121,7 +118,7 @@ impl Bookkeeping for Walk<'_, '_> {
     }
 
     /// A page has one mapping, and keeps its slot until it is faulted in.
-    fn swap_duplicate(&mut self, _: &Entry) -> Result<Hook, Infallible> {
-        Ok(Hook::Done)
+    fn swap_duplicate(&mut self, _: &Entry) -> Attempt {
+        Attempt::Done
     }
 }

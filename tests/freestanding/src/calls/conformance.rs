@@ -11,7 +11,7 @@ use pinfold::conformance::{
 };
 use pinfold::pin::PinKind;
 use pinfold::{
-    Bookkeeping, Entry, IgnorePins, PageFlags, PinPolicy, PteFlags, Rmap, SkipOpportunistic,
+    Entry, IgnorePins, PageFlags, PinPolicy, PteFlags, Rmap, SkipOpportunistic,
 };
 
 pub fn call() {

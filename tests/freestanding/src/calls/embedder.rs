@@ -7,13 +7,13 @@ use pinfold::pin::{
     OwnerUse, Owners, PinCount, PinError, PinKind, PinReading, Pinnable, Pins, RefsLeft, Unpinned,
 };
 use pinfold::reclaim::{
-    Lists, Lru, OnPin, OnScan, PageOps, PageOut, ParkPolicy, Referenced, Release, Removal,
-    ShrinkError, Watermark,
+    Lists, Lru, PageOps, PageOut, Referenced, Removal,
+    Watermark,
 };
 use pinfold::{
-    Bookkeeping, Cleared, Context, CounterDelta, Entry, Failure, FlushMode, Hook, InVma, NewEntry,
+    Cleared, Context, CounterDelta, Entry, FlushMode, Hook, NewEntry,
     NextVma, Operation, PageFlags, PageLike, PageSnapshot, PageTables, PinMode, PinPolicy,
-    PinVerdict, Placed, PlainVma, PteFlags, Rmap, SharedTable, UnmapRequest, Unmapped, Zone,
+    PinVerdict, Placed, PlainVma, PteFlags, Rmap, SharedTable, UnmapRequest, Zone,
     try_to_unmap,
 };
 
@@ -267,7 +267,7 @@ impl Lists for Any {
     answers_anything! {
         &mut take(list: Lru) -> Option<AnyPage>;
         &mut put(list: Lru, page: AnyPage) -> ();
-        &mut free(page: AnyPage, release: Release) -> ();
+        &mut free(page: AnyPage) -> ();
         &mut failed(page: Option<&AnyPage>, error: ShrinkError<Mishap>) -> ();
         &mut take_parked() -> Option<AnyPage>;
         &mut shrink_others(priority: u8) -> u64;
@@ -316,7 +316,7 @@ impl Lists for Bare {
 
     answers_anything! {
         &mut put(list: Lru, page: BarePage) -> ();
-        &mut free(page: BarePage, release: Release) -> ();
+        &mut free(page: BarePage) -> ();
         &mut failed(page: Option<&BarePage>, error: ShrinkError<Mishap>) -> ();
     }
     answers_anything! {

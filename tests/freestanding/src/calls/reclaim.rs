@@ -9,9 +9,7 @@ use pinfold::reclaim::decide::{
     self, Backing, Dirty, Entrance, Leave, Referenced, References, UnderWriteback,
 };
 use pinfold::reclaim::{
-    ActivateReason, Fate, Futile, Futility, KeepReason, Lists, Lru, LruScan, OnPin, OnScan, PageOp,
-    PageOps, PageOut, ParkEagerly, ParkLazily, ParkLongterm, ParkPolicy, Progress, Refill, Release,
-    Removal, Rotate, ScanControl, ShrinkError, Stats, Unparked, Watermark, age_page,
+    ActivateReason, Fate, Futile, Futility, KeepReason, Lists, Lru, LruScan, PageOps, PageOut, Parking, Progress, Refill, Removal, ScanControl, Stats, Unparked, Watermark, age_page,
     reclaimable_pages, refill, shrink_page, unpark,
 };
 use pinfold::unmap::Owed;
@@ -67,14 +65,13 @@ fn control() {
     let any = control.with_policy(AnyPolicy::<false>);
     scans(&mut Any, ScanControl::with_parking(any, AnyParking));
     let any = control.with_policy(&AnyPolicy::<true>);
-    scans(&mut Any, any.with_parking(&ParkLazily));
+    scans(&mut Any, any.with_parking(&Parking::Lazy));
 }
 
-fn scans<B, L, K>(lists: &mut B, control: ScanControl<L, K>)
+fn scans<B, L, K>(lists: &mut B, control: ScanControl<L>)
 where
     B: Lists<Error = Mishap>,
     L: PinPolicy,
-    K: ParkPolicy,
 {
     let control = hidden(&control);
     let mut flush = FlushDebt::none();
@@ -178,15 +175,15 @@ fn unparked<B: Lists, R: PinReading>(lists: &mut B) {
 }
 
 fn parking() {
-    park(&ParkLongterm);
+    park(&Parking::Longterm);
     park(&Rotate);
-    park(&ParkLazily);
-    park(&ParkEagerly);
+    park(&Parking::Lazy);
+    park(&Parking::Eager);
     park(&&AnyParking);
-    debug::<ParkLongterm>(&ParkLongterm);
+    debug::<Parking::Longterm>(&Parking::Longterm);
     debug::<Rotate>(&Rotate);
-    debug::<ParkLazily>(&ParkLazily);
-    debug::<ParkEagerly>(&ParkEagerly);
+    debug::<Parking::Lazy>(&Parking::Lazy);
+    debug::<Parking::Eager>(&Parking::Eager);
     debug::<OnScan>(&opaque());
     debug::<OnPin>(&opaque());
 }

@@ -7,12 +7,12 @@ use crate::{hidden, keep, opaque};
 use core::fmt::Debug;
 use pinfold::pin::{Biased, Refined};
 use pinfold::unmap::decide::{self, Gate, Inconsistency, Look, Replacement, Split, Take, TakeKind};
-use pinfold::unmap::{Callback, Owed, Stop, UnmapError};
+use pinfold::unmap::{Stop, UnmapError};
 use pinfold::{
-    Bookkeeping, Cleared, CounterDelta, Entry, Failure, FlushDebt, FlushMode, Hook, IgnorePins,
-    InVma, NewEntry, Outcome, PageLike, PageTables, PinPolicy, PlainPage, PlainVma, Reason, Rmap,
-    SharedTable, SkipLongterm, SkipOpportunistic, SkipPinned, UnmapRequest, Unmapped, Verdict,
-    Walked, try_to_unmap, try_to_unmap_one,
+    Cleared, CounterDelta, Entry, FlushDebt, FlushMode, Hook, IgnorePins,
+    NewEntry, Outcome, PageLike, PageTables, PinPolicy, PlainPage, PlainVma, Rmap,
+    SharedTable, SkipLongterm, SkipOpportunistic, SkipPinned, UnmapRequest, Verdict,
+    try_to_unmap, try_to_unmap_one,
 };
 
 pub fn call() {

@@ -7,12 +7,12 @@ use pinfold::pin::race::FastPinError;
 use pinfold::pin::{
     LedgerError, LedgerFault, OwnerUse, PinCount, PinError, PinKind, Pins, RefsLeft, Unpinned,
 };
-use pinfold::reclaim::{self, ActivateReason, Fate, KeepReason, Lru, PageOp, Refill};
+use pinfold::reclaim::{self, ActivateReason, Fate, KeepReason, Lru, Refill};
 use pinfold::unmap::decide::Inconsistency;
-use pinfold::unmap::{Callback, Stop, UnmapError};
+use pinfold::unmap::{Stop, UnmapError};
 use pinfold::{
     Cleared, Context, CounterDelta, Entry, FlushMode, Hook, NewEntry, Operation, Outcome,
-    PageFlags, PageSnapshot, PinVerdict, PlainPage, PlainVma, PteFlags, Reason, RefCounts,
+    PageFlags, PageSnapshot, PinVerdict, PlainPage, PlainVma, PteFlags, RefCounts,
     Requester, SharedTable, UnmapFlags, Verdict, VmFlags, Zone,
 };
 
