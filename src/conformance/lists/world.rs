@@ -68,7 +68,6 @@ impl Truth {
     pub(super) const fn is_gone(&self) -> bool {
         matches!(self.place, Place::Free | Place::AwaitsFlush)
     }
-
 }
 
 /// How many of the page's entries map it, and how many hold its swap slot.
