@@ -2,7 +2,7 @@
 
 use super::checked::{Checked, untouched};
 use super::ops::may_be_free;
-use super::world;
+use super::world::{self, Truth};
 use super::{ListsBroken, Place, TestLists};
 use crate::flags::PageFlags;
 use crate::pin::{Owners, Pins};
@@ -93,6 +93,12 @@ impl<B: TestLists> Lists for Checked<'_, '_, B> {
             Ok(()) => {
                 self.state.tally.parked = self.state.tally.parked.saturating_add(1);
                 self.placed("park", id, Place::Parked);
+                let pinned = self.state.known().get(id).is_some_and(Truth::is_pinned);
+                if !pinned {
+                    let what = "a page without pins is handed back";
+                    self.state
+                        .note("park", id, Err(ListsBroken::NotDone { what }));
+                }
                 Ok(())
             }
             Err(page) => {

@@ -31,6 +31,7 @@ mod choices;
 mod forward;
 mod migrate;
 mod ops;
+mod pages;
 mod run;
 mod watched;
 mod world;
@@ -162,10 +163,29 @@ pub enum Act {
 
 /// What the suite asks of an embedder's lists, beside what reclaim asks.
 ///
+/// # Examples
+///
+/// A test that makes a thousand small worlds:
+///
+/// ```
+/// use pinfold::conformance::{ListsFailure, ListsTally, Rng, TestLists, lists_suite};
+///
+/// fn check<B: TestLists>(mut empty: impl FnMut() -> B) -> Result<ListsTally, ListsFailure> {
+///     let mut sum = ListsTally::default();
+///     for seed in 0..1000 {
+///         let mut rng = Rng::new(seed);
+///         sum = sum.plus(lists_suite(&mut empty(), &mut || rng.next_u64(), 8)?);
+///     }
+///     Ok(sum)
+/// }
+/// ```
+///
 /// # Contract
 ///
 /// - A page keeps its number for as long as the suite runs, in memory or not.
 /// - Nothing happens to a page between two calls.
+/// - A page whose last reference is dropped is [free](Place::Free), and on no list: by
+///   [`put`](Lists::put) as well, if the scan had the last one.
 /// - There is swap for every page, or [`has_swap`](Lists::has_swap) says `false`.
 /// - Pages are small: huge pages are not part of this suite.
 pub trait TestLists: Lists {

@@ -2,9 +2,10 @@
 
 use super::checked::{Checked, untouched};
 use super::world::{self, Truth};
-use super::{ListsBroken, Place, SeenPage, Stale, TestLists};
+use super::{Act, ListsBroken, Place, SeenPage, Stale, TestLists};
 use crate::flags::{PageFlags, PteFlags, VmFlags};
 use crate::invariants::EntryKind;
+use crate::pin::PinKind;
 use crate::policy::PinPolicy;
 use crate::reclaim::{PageOps, PageOut, Referenced, Removal};
 use crate::rmap::Unmapped;
@@ -94,6 +95,7 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
         if self.refused("remove", page) {
             return Ok(Hook::Refused);
         }
+        self.at_the_last_moment(page);
         self.callback(
             "remove",
             page,
@@ -115,8 +117,11 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
 
     fn flush_tlb(&mut self) -> Result<(), B::Error> {
         self.state.tally.callbacks = self.state.tally.callbacks.saturating_add(1);
-        if let Some(error) = self.injected() {
-            return Err(error);
+        // Rarely called with something to flush, so it fails more often than others.
+        if !self.state.quiet && self.state.choices.one_in(5) {
+            if let Some(error) = B::injected() {
+                return Err(error);
+            }
         }
         self.lists.flush_tlb()?;
         for id in 0..self.state.len {
@@ -308,6 +313,28 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
 }
 
 impl<B: TestLists> Checked<'_, '_, B> {
+    /// A device writes to the page and lets it go: it is dirty again.
+    fn at_the_last_moment(&mut self, page: &B::Page) {
+        let id = self.lists.id(page);
+        let truth = self.state.known().get(id).copied();
+        let Some(truth) = truth.filter(Truth::is_pinned) else {
+            return;
+        };
+        if self.state.quiet || !self.state.choices.one_in(3) {
+            return;
+        }
+        let content = self.state.tick();
+        self.perform(id, Act::DmaWrite(content));
+        for (kind, pins) in [
+            (PinKind::Short, truth.short),
+            (PinKind::Longterm, truth.longterm),
+        ] {
+            for _ in 0..pins {
+                self.perform(id, Act::Unpin(kind));
+            }
+        }
+    }
+
     /// Whether the suite answers for the embedder that the callback refuses.
     fn refused(&mut self, name: &'static str, page: &B::Page) -> bool {
         let refused = self.state.refuses();

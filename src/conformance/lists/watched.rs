@@ -132,7 +132,8 @@ impl<B: TestLists> Checked<'_, '_, B> {
 /// The invariants that need no count of what was told.
 fn without_books(mut walk: Walk<'_>) -> Result<(), Broken> {
     walk.after.books.removed = walk.ending.taken;
-    const CHECKS: [fn(&Walk<'_>) -> Result<(), Broken>; 6] = [
+    type Check = fn(&Walk<'_>) -> Result<(), Broken>;
+    const CHECKS: [Check; 6] = [
         invariants::pinned_stays,
         invariants::mlocked_stays,
         invariants::nothing_lost,

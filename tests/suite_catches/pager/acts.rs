@@ -38,12 +38,17 @@ impl TestLists for Pager {
             pte: Cell::new(Pte::Present(flags)),
         };
         let dirty = page.flags.contains(PageFlags::DIRTY);
+        let maps = match page.mappings.len() {
+            more if self.is(Fault::MappingUncounted) => more.min(1),
+            maps => maps,
+        };
         let frame = Frame {
             id,
             exact: self.config.exact,
+            hides_pins: self.is(Fault::PinMissedInWalk),
             flags: Cell::new(page.flags),
             refs: Cell::new(0),
-            maps: Cell::new(page.mappings.len() as u32),
+            maps: Cell::new(maps as u32),
             short: Cell::new(0),
             longterm: Cell::new(0),
             hidden: Cell::new(0),
@@ -157,6 +162,9 @@ impl TestLists for Pager {
     }
 
     fn pin_in_walk(page: &Page, kind: PinKind) -> Hook {
+        if page.hides_pins {
+            page.hidden.set(page.hidden.get() + 1);
+        }
         page.pin(kind)
     }
 
@@ -176,7 +184,8 @@ impl TestLists for Pager {
 impl Pager {
     fn unpin(&mut self, page: &Page, kind: PinKind) {
         page.pins(kind).set(page.pins(kind).get() - 1);
-        page.hidden.set(page.hidden.get().min(page.longterm.get()));
+        let pins = page.short.get() + page.longterm.get();
+        page.hidden.set(page.hidden.get().min(pins));
         if page.dma_wrote.get() && !self.is(Fault::DmaWriteNotDirty) {
             page.set(PageFlags::DIRTY, true);
         }

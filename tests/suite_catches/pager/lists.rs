@@ -16,6 +16,7 @@ impl Pager {
 
 impl Lists for Pager {
     fn take(&mut self, list: Lru) -> Option<Page> {
+        self.scanned = true;
         let pages = &mut self.lists[list as usize];
         let id = match self.config.fault {
             Some(Fault::TakesYoungest) => pages.pop_back(),
@@ -44,6 +45,9 @@ impl Lists for Pager {
     }
 
     fn pages(&self, list: Lru) -> u64 {
+        if self.scanned && self.is(Fault::EndlessList) {
+            return 1 << 40;
+        }
         let more = self.is(Fault::MiscountsList) && list == Lru::ActiveFile;
         self.lists[list as usize].len() as u64 + u64::from(more)
     }

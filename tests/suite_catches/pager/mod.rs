@@ -65,6 +65,8 @@ pub(crate) enum Fault {
     DeferredUntold,
     FlushForgotten,
     PinMissedInWalk,
+    MappingUncounted,
+    EndlessList,
     LongtermPinMissed,
     PinWithoutReference,
     DmaWriteNotDirty,
@@ -108,6 +110,8 @@ pub(crate) struct Mapping {
 pub(crate) struct Frame {
     id: usize,
     exact: bool,
+    /// Pins that come during a walk are not told of.
+    hides_pins: bool,
     flags: Cell<PageFlags>,
     refs: Cell<i32>,
     maps: Cell<u32>,
@@ -237,6 +241,8 @@ pub(crate) struct Pager {
     /// Off all lists, until its last reference goes.
     elsewhere: Vec<usize>,
     slots: Vec<Option<Slot>>,
+    /// Pages were taken.
+    scanned: bool,
     /// The page and the mapping of the latest walk.
     last_walk: (usize, usize),
 }
@@ -252,6 +258,7 @@ impl Pager {
             awaits_flush: Vec::new(),
             elsewhere: Vec::new(),
             slots: vec![None; 16],
+            scanned: false,
             last_walk: (0, 0),
         }
     }
