@@ -2,18 +2,18 @@
 
 use super::checked::{Checked, untouched};
 use super::world::{self, Truth};
-use super::{Act, ListsBroken, Place, SeenPage, Stale, TestLists};
+use super::{Act, ListsBroken, SeenPage, Stale, TestLists, Whereabouts};
 use crate::flags::{PageFlags, PteFlags, VmFlags};
 use crate::invariants::EntryKind;
-use crate::pin::PinKind;
+use crate::pin::{PinKind, RefsLeft};
 use crate::policy::PinPolicy;
 use crate::reclaim::{PageOps, PageOut, Referenced, Removal};
-use crate::rmap::Unmapped;
-use crate::unmap::{Failure, Hook, UnmapRequest};
+use crate::rmap::Outcome;
+use crate::unmap::{Attempt, FlushDebt, UnmapError, UnmapRequest};
 
 type Held = Result<(), ListsBroken>;
 
-fn done(is: bool, what: &'static str) -> Held {
+pub(super) fn done(is: bool, what: &'static str) -> Held {
     if is {
         Ok(())
     } else {
@@ -35,29 +35,30 @@ fn flags(before: &SeenPage, after: &SeenPage, set: PageFlags, clear: PageFlags) 
     done(after.flags == flags, "the flags of the page")
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<B: TestLists> PageOps for Checked<'_, '_, B> {
     type Page = B::Page;
     type Error = B::Error;
 
-    fn update(&mut self, page: &B::Page, set: PageFlags, clear: PageFlags) -> Result<(), B::Error> {
+    fn update(&mut self, page: &B::Page, set: PageFlags, clear: PageFlags) {
         self.callback(
             "update",
             page,
             |lists, page| lists.update(page, set, clear),
             |(), before, after, _| flags(before, after, set, clear),
-        )
+        );
     }
 
-    fn referenced(&mut self, page: &B::Page) -> Result<Referenced, B::Error> {
+    fn referenced(&mut self, page: &B::Page) -> Referenced {
         let id = self.lists.id(page);
         let mut young = 0;
-        let found = self.callback(
+        let (found, _) = self.callback(
             "referenced",
             page,
             |lists, page| {
                 young = used(lists, id);
-                let found = lists.referenced(page)?;
-                Ok((found, used(lists, id)))
+                let found = lists.referenced(page);
+                (found, used(lists, id))
             },
             |&(found, still), before, after, _| {
                 untouched(before, after)?;
@@ -68,32 +69,32 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
                 done(still == 0, "entries that were used are old now")
             },
         );
-        let (found, _) = found?;
         if !found.vma.contains(VmFlags::LOCKED) && found.entries != young {
             let what = "the count of entries that were used";
             let held = Err(ListsBroken::NotDone { what });
             self.state.note("referenced", id, held);
         }
         if self.state.quiet || !self.state.choices.one_in(6) {
-            return Ok(found);
+            return found;
         }
-        Ok(Referenced {
+        Referenced {
             entries: self.state.choices.below(3),
             vma: VmFlags::from_bits_truncate(self.state.choices.bits()),
-        })
+        }
     }
 
     fn unmap<L: PinPolicy>(
         &mut self,
         page: &B::Page,
         request: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<B::Error>> {
-        self.unmap_checked(page, request)
+        debt: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<B::Error>> {
+        self.unmap_checked(page, request, debt)
     }
 
-    fn remove(&mut self, page: &B::Page, how: Removal) -> Result<Hook, B::Error> {
+    fn remove(&mut self, page: &B::Page, how: Removal) -> Attempt {
         if self.refused("remove", page) {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         self.at_the_last_moment(page);
         self.callback(
@@ -101,9 +102,10 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
             page,
             |lists, page| lists.remove(page, how),
             |&answer, before, after, truth| {
-                if answer == Hook::Refused {
+                if answer == Attempt::Refused {
                     return untouched(before, after);
                 }
+                allowed(before.locked, "removed without its lock")?;
                 may_leave(before, truth)?;
                 let held = truth.holds > 0 || before.flags.contains(PageFlags::PRIVATE);
                 allowed(!held, "removed while somebody holds it")?;
@@ -115,39 +117,30 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
         )
     }
 
-    fn flush_tlb(&mut self) -> Result<(), B::Error> {
+    fn flush_tlb(&mut self) {
         self.state.tally.callbacks = self.state.tally.callbacks.saturating_add(1);
-        // Rarely called with something to flush, so it fails more often than others.
-        if !self.state.quiet && self.state.choices.one_in(5) {
-            if let Some(error) = B::injected() {
-                return Err(error);
-            }
-        }
-        self.lists.flush_tlb()?;
+        self.lists.flush_tlb();
         for id in 0..self.state.len {
             let seen = self.lists.see(id);
             let held = done(seen.stale == Stale::No, "the TLB is flushed");
             self.state.note("flush_tlb", id, held);
             if let Some(truth) = self.state.page(id) {
-                if truth.place == Place::AwaitsFlush {
-                    truth.place = Place::Free;
-                }
+                truth.unflushed = 0;
             }
             self.check("flush_tlb", id);
         }
-        Ok(())
     }
 
-    fn try_lock(&mut self, page: &B::Page) -> Result<Hook, B::Error> {
+    fn try_lock(&mut self, page: &B::Page) -> Attempt {
         if self.refused("try_lock", page) {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         self.callback(
             "try_lock",
             page,
             PageOps::try_lock,
             |&answer, before, after, truth| {
-                if answer == Hook::Refused {
+                if answer == Attempt::Refused {
                     return untouched(before, after);
                 }
                 allowed(!before.locked, "locked twice")?;
@@ -157,7 +150,7 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
         )
     }
 
-    fn unlock(&mut self, page: &B::Page) -> Result<(), B::Error> {
+    fn unlock(&mut self, page: &B::Page) {
         self.callback(
             "unlock",
             page,
@@ -167,14 +160,15 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
                 truth.ours = false;
                 done(!after.locked, "unlocked")
             },
-        )
+        );
     }
 
     fn is_congested(&mut self, page: &B::Page) -> bool {
         self.answer(page, PageOps::is_congested)
     }
 
-    fn wait_for_writeback(&mut self, page: &B::Page) -> Result<(), B::Error> {
+    fn wait_for_writeback(&mut self, page: &B::Page) {
+        self.check_between("wait_for_writeback");
         self.callback(
             "wait_for_writeback",
             page,
@@ -183,19 +177,19 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
                 let ended = !after.writing && !after.flags.contains(PageFlags::WRITEBACK);
                 done(ended, "the writeback has ended")
             },
-        )
+        );
     }
 
-    fn add_to_swap(&mut self, page: &B::Page) -> Result<Hook, B::Error> {
+    fn add_to_swap(&mut self, page: &B::Page) -> Attempt {
         if self.refused("add_to_swap", page) {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         self.callback(
             "add_to_swap",
             page,
             PageOps::add_to_swap,
             |&answer, before, after, _| {
-                if answer == Hook::Refused {
+                if answer == Attempt::Refused {
                     return untouched(before, after);
                 }
                 let set = PageFlags::SWAP_CACHE.union(PageFlags::DIRTY);
@@ -204,7 +198,7 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
         )
     }
 
-    fn free_swap(&mut self, page: &B::Page) -> Result<(), B::Error> {
+    fn free_swap(&mut self, page: &B::Page) {
         self.callback(
             "free_swap",
             page,
@@ -216,7 +210,7 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
                 // The slot had its content; now only memory has.
                 done(after.flags.contains(PageFlags::DIRTY), "dirty again")
             },
-        )
+        );
     }
 
     fn is_swap_full(&mut self, page: &B::Page) -> bool {
@@ -231,29 +225,31 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
         self.lists.is_pmd_mapped(page)
     }
 
-    fn split(&mut self, page: &B::Page) -> Result<Hook, B::Error> {
+    fn split(&mut self, page: &B::Page) -> Attempt {
         self.lists.split(page)
     }
 
-    fn write_out(&mut self, page: &B::Page) -> Result<PageOut, B::Error> {
+    fn write_out(&mut self, page: &B::Page) -> PageOut {
         if self.refused("write_out", page) {
-            let kept = self.state.choices.below(2) == 0;
-            return Ok(if kept {
+            return if self.state.choices.below(2) == 0 {
                 PageOut::Keep
             } else {
                 PageOut::Activate
-            });
+            };
         }
         let protects = self.state.protects;
+        let room = self.state.write_room.checked_sub(1);
+        self.state.write_room = room.unwrap_or(0);
         let answer = self.callback(
             "write_out",
             page,
             PageOps::write_out,
             |&answer, before, after, truth| {
+                allowed(room.is_some(), "more writes than there is room for")?;
                 allowed(before.locked, "written without its lock")?;
                 allowed(
-                    before.stale != Stale::Dirty,
-                    "written while a CPU can still write to it",
+                    truth.unflushed == 0 && before.stale == Stale::No,
+                    "written before its TLB flush",
                 )?;
                 allowed(before.maps == 0, "written while it is mapped")?;
                 allowed(
@@ -270,22 +266,24 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
                     }
                 }
             },
-        )?;
-        let written = u64::from(answer == PageOut::Success);
-        self.state.tally.written = self.state.tally.written.saturating_add(written);
-        Ok(answer)
+        );
+        if answer == PageOut::Success {
+            self.state.tally.written = self.state.tally.written.saturating_add(1);
+            self.state.unsubmitted = self.state.unsubmitted.saturating_add(1);
+        }
+        answer
     }
 
-    fn release_buffers(&mut self, page: &B::Page) -> Result<Hook, B::Error> {
+    fn release_buffers(&mut self, page: &B::Page) -> Attempt {
         if self.refused("release_buffers", page) {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         self.callback(
             "release_buffers",
             page,
             PageOps::release_buffers,
             |&answer, before, after, _| {
-                if answer == Hook::Refused {
+                if answer == Attempt::Refused {
                     return untouched(before, after);
                 }
                 flags(before, after, PageFlags::empty(), PageFlags::PRIVATE)
@@ -293,22 +291,61 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
         )
     }
 
-    fn put_last(&mut self, page: &B::Page) -> Result<bool, B::Error> {
+    fn put_last(&mut self, page: &B::Page) -> Option<RefsLeft> {
         self.callback(
             "put_last",
             page,
             PageOps::put_last,
-            |&last, _, after, truth| {
+            |&left, before, after, truth| {
+                let Some(left) = left else {
+                    return untouched(before, after);
+                };
+                allowed(truth.unflushed == 0, "given up before its TLB flush")?;
                 let others = truth.holds > 0 || truth.is_pinned() || after.maps > 0;
+                let last = left == RefsLeft::Last;
                 done(last != others, "whether it was the last reference")?;
                 if last {
                     truth.out = true;
                 } else {
-                    truth.place = Place::Elsewhere;
+                    truth.whereabouts = Whereabouts::Elsewhere;
                 }
                 Ok(())
             },
         )
+    }
+
+    fn write_room(&mut self) -> u32 {
+        let room = self.lists.write_room();
+        let less = !self.state.quiet && self.state.choices.one_in(4);
+        self.state.write_room = if less {
+            room.min(self.state.choices.below(3))
+        } else {
+            room
+        };
+        self.state.write_room
+    }
+
+    fn submit(&mut self) {
+        self.state.tally.callbacks = self.state.tally.callbacks.saturating_add(1);
+        self.lists.submit();
+        self.state.unsubmitted = 0;
+        self.check_between("submit");
+        for id in 0..self.state.len {
+            let seen = self.lists.see(id);
+            let started = seen.writing || !seen.flags.contains(PageFlags::WRITEBACK);
+            let held = done(started, "the write is started");
+            self.state.note("submit", id, held);
+            self.check("submit", id);
+        }
+    }
+
+    fn failed(&mut self, page: &B::Page, error: UnmapError<B::Error>) {
+        self.callback(
+            "failed",
+            page,
+            |lists, page| lists.failed(page, error),
+            |(), before, after, _| untouched(before, after),
+        );
     }
 }
 
@@ -373,23 +410,18 @@ pub(super) fn may_leave(seen: &SeenPage, truth: &Truth) -> Held {
         "out of memory while it is dirty",
     )?;
     let writing = seen.writing || seen.flags.contains(PageFlags::WRITEBACK);
-    allowed(!writing, "out of memory while it is being written")
+    allowed(!writing, "out of memory while it is being written")?;
+    allowed(
+        truth.unflushed == 0 && seen.stale == Stale::No,
+        "out of memory before its TLB flush",
+    )
 }
 
 /// Whether the page may go to the allocator.
-pub(super) fn may_be_free<B: TestLists>(
-    lists: &B,
-    id: usize,
-    truth: &Truth,
-    flushed: bool,
-) -> Held {
+pub(super) fn may_be_free<B: TestLists>(lists: &B, id: usize, truth: &Truth) -> Held {
     let seen = lists.see(id);
     let (present, _) = world::entries(lists, id);
     allowed(truth.out, "freed while it has references")?;
     allowed(present == 0, "freed while it is mapped")?;
-    may_leave(&seen, truth)?;
-    allowed(
-        !flushed || seen.stale == Stale::No,
-        "freed while a CPU can still reach it",
-    )
+    may_leave(&seen, truth)
 }

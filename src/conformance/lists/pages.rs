@@ -2,10 +2,10 @@
 
 use super::checked::Checked;
 use super::world::Truth;
-use super::{MAX_PAGES, NewPage, Place, TestLists};
+use super::{MAX_PAGES, NewPage, TestLists, Whereabouts};
 use crate::flags::{PageFlags, PteFlags, VmFlags};
-use crate::reclaim::Lru;
-use crate::unmap::Hook;
+use crate::reclaim::{Lru, Place};
+use crate::unmap::Attempt;
 
 impl<B: TestLists> Checked<'_, '_, B> {
     pub(super) fn add_pages(&mut self) {
@@ -33,7 +33,7 @@ impl<B: TestLists> Checked<'_, '_, B> {
                 mappings: mapped,
                 content,
             };
-            if self.lists.add(id, &page) == Hook::Refused {
+            if self.lists.add(id, &page) == Attempt::Refused {
                 continue;
             }
             // Its entries may be dirty already: then it is not the page to drop.
@@ -41,7 +41,7 @@ impl<B: TestLists> Checked<'_, '_, B> {
                 .iter()
                 .any(|(_, entry)| entry.contains(PteFlags::DIRTY));
             let lazy = flags.contains(PageFlags::ANON) && !flags.contains(PageFlags::SWAP_BACKED);
-            let place = Place::List(Lru::of(flags));
+            let place = Whereabouts::Listed(Place::List(Lru::of(flags)));
             let since = self.state.tick();
             if let Some(truth) = self.state.pages.get_mut(id) {
                 *truth = Truth::new(place, content, orphan || lazy && !dirty, since);
