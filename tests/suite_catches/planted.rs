@@ -37,6 +37,7 @@ fn a_pager_without_a_fault_passes() {
     for (what, count) in [
         ("pages", sum.pages),
         ("failures", sum.failures),
+        ("reverse maps contended", sum.contended),
         ("refusals", sum.refusals),
         ("pins", sum.pins),
         ("pages parked", sum.parked),
@@ -120,14 +121,16 @@ const PLANTED: &[Row] = &[
     row!(ParksUnpinned: NotDone),
     row!(RefusedParkLocks: Touched),
     row!(FreeForgets: Misplaced),
-    row!(FreeIgnoresFlush: Misplaced),
     // Locks and writes.
     row!(LockIgnoresOthers: Forbidden),
     row!(LockNotTaken: NotDone),
     row!(LockKept: NotDone),
+    row!(LockHoldsOne: Forbidden | Lock),
+    row!(LockKeptInBatch: NotDone),
     row!(WriteKeepsLock: NotDone),
     row!(WriteLost: ContentLost),
     row!(WriteHidden: NotDone),
+    row!(WriteNotSubmitted: NotDone),
     row!(WaitDoesNotWait: NotDone),
     row!(DmaWriteNotDirty: ContentLost),
     // Leaving memory.
@@ -159,11 +162,11 @@ const PLANTED: &[Row] = &[
     row!(MigrationBitsDropped: Invariant(BitsNotCarried)),
     row!(MigrationEntryForgotten: NotDone),
     row!(RestoredBitsDropped: Invariant(EntryChanged) | NotDone),
-    row!(OwedIgnored: Mappings | SlotUsers),
     // The TLB.
     row!(ClearForgetsFlush: NotDone),
     row!(DeferredUntold: NotDone),
-    row!(FlushForgotten: NotDone | Misplaced),
+    row!(FlushForgotten: NotDone),
+    row!(FlushForgottenInBatch: NotDone),
     // Pins.
     row!(PinMissedInWalk:
         Invariant(PinAppearedUnmapped) | Invariant(PinMissed) | Invariant(PinMiscounted)),

@@ -1,7 +1,7 @@
 //! The lists themselves.
 
 use super::checked::{Checked, untouched};
-use super::ops::may_be_free;
+use super::rules::may_be_free;
 use super::world::{self, Truth};
 use super::{ListsBroken, TestLists, Whereabouts};
 use crate::flags::PageFlags;

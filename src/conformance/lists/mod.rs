@@ -35,6 +35,7 @@ mod forward;
 mod migrate;
 mod ops;
 mod pages;
+mod rules;
 mod run;
 mod watched;
 mod world;

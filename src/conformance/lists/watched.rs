@@ -1,7 +1,7 @@
 //! The walks of an unmap: what they report is counted, they fail, and pins appear in them.
 
 use super::checked::{Checked, State};
-use super::ops::done;
+use super::rules::done;
 use super::{ListsBroken, Stale, TestLists};
 use crate::conformance::MAX_ENTRIES;
 use crate::flags::{PteFlags, VmFlags};

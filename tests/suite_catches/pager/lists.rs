@@ -1,7 +1,6 @@
 //! The lists.
 
-use super::tables::Walk;
-use super::{Fault, Injected, Page, Pager};
+use super::{Fault, Page, Pager};
 use pinfold::PageFlags;
 use pinfold::pin::Pins;
 use pinfold::reclaim::{Lists, Lru};
@@ -53,28 +52,8 @@ impl Lists for Pager {
     }
 
     fn free(&mut self, page: Page) {
-        match release {
-            _ if self.is(Fault::FreeForgets) => {}
-            Release::AfterFlush if !self.is(Fault::FreeIgnoresFlush) => {
-                self.awaits_flush.push(page.id);
-            }
-            _ => self.free.push(page.id),
-        }
-    }
-
-    fn failed(&mut self, page: Option<&Page>, error: ShrinkError<Injected>) {
-        let Some(page) = page else { return };
-        if error.is_locked() {
-            page.locked.set(false);
-        }
-        if let ShrinkError::Unmap { owed, .. } = error {
-            if owed.is_none() || self.is(Fault::OwedIgnored) {
-                return;
-            }
-            let (id, at) = self.last_walk;
-            assert_eq!(id, page.id);
-            let mut walk = Walk::new(self, page, at);
-            owed.settle(&mut walk).expect("nothing fails here");
+        if !self.is(Fault::FreeForgets) {
+            self.free.push(page.id);
         }
     }
 

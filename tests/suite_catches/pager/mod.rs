@@ -6,10 +6,10 @@ mod ops;
 mod tables;
 
 use core::cell::Cell;
-use pinfold::conformance::{Place, Stale};
+use pinfold::conformance::{Stale, Whereabouts};
 use pinfold::pin::{PIN_BIAS, PinCount, PinKind};
-use pinfold::reclaim::Lru;
-use pinfold::{Hook, PageFlags, PageLike, PteFlags, VmFlags};
+use pinfold::reclaim::{Lru, Place};
+use pinfold::{Attempt, PageFlags, PageLike, PteFlags, VmFlags};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -29,13 +29,15 @@ pub(crate) enum Fault {
     ParksUnpinned,
     RefusedParkLocks,
     FreeForgets,
-    FreeIgnoresFlush,
     LockIgnoresOthers,
     LockNotTaken,
     LockKept,
+    LockHoldsOne,
+    LockKeptInBatch,
     WriteKeepsLock,
     WriteLost,
     WriteHidden,
+    WriteNotSubmitted,
     WaitDoesNotWait,
     RemoveIgnoresCount,
     RemoveIgnoresDirty,
@@ -64,6 +66,7 @@ pub(crate) enum Fault {
     ClearForgetsFlush,
     DeferredUntold,
     FlushForgotten,
+    FlushForgottenInBatch,
     PinMissedInWalk,
     MappingUncounted,
     EndlessList,
@@ -71,7 +74,6 @@ pub(crate) enum Fault {
     PinWithoutReference,
     DmaWriteNotDirty,
     OwnUnmapIgnoresPins,
-    OwedIgnored,
 }
 
 /// How a pager is made.
@@ -82,7 +84,7 @@ pub(crate) struct Config {
     pub(crate) exact: bool,
     /// TLB flushes are batched.
     pub(crate) defers: bool,
-    /// Writeback goes on after the write has begun.
+    /// Writes are queued, and writeback goes on after the write has begun.
     pub(crate) slow: bool,
 }
 
@@ -196,13 +198,13 @@ impl Frame {
         self.short.get() + self.longterm.get() > 0
     }
 
-    fn pin(&self, kind: PinKind) -> Hook {
+    fn pin(&self, kind: PinKind) -> Attempt {
         if self.refs.get() <= 0 {
-            return Hook::Refused;
+            return Attempt::Refused;
         }
         self.get_refs(self.per_pin());
         self.pins(kind).set(self.pins(kind).get() + 1);
-        Hook::Done
+        Attempt::Done
     }
 
     fn cached(&self) -> bool {
@@ -237,14 +239,13 @@ pub(crate) struct Pager {
     lists: [VecDeque<usize>; 4],
     parked: VecDeque<usize>,
     free: Vec<usize>,
-    awaits_flush: Vec<usize>,
+    /// Pages whose write waits for the end of the batch.
+    queue: Vec<usize>,
     /// Off all lists, until its last reference goes.
     elsewhere: Vec<usize>,
     slots: Vec<Option<Slot>>,
     /// Pages were taken.
     scanned: bool,
-    /// The page and the mapping of the latest walk.
-    last_walk: (usize, usize),
 }
 
 impl Pager {
@@ -255,11 +256,10 @@ impl Pager {
             lists: Default::default(),
             parked: VecDeque::new(),
             free: Vec::new(),
-            awaits_flush: Vec::new(),
+            queue: Vec::new(),
             elsewhere: Vec::new(),
             slots: vec![None; 16],
             scanned: false,
-            last_walk: (0, 0),
         }
     }
 
@@ -267,17 +267,16 @@ impl Pager {
         self.config.fault == Some(fault)
     }
 
-    fn place(&self, id: usize) -> Place {
+    fn whereabouts(&self, id: usize) -> Whereabouts {
         let list = Lru::ALL
             .into_iter()
             .find(|&list| self.lists[list as usize].contains(&id));
         match list {
-            Some(list) => Place::List(list),
-            None if self.parked.contains(&id) => Place::Parked,
-            None if self.free.contains(&id) => Place::Free,
-            None if self.awaits_flush.contains(&id) => Place::AwaitsFlush,
-            None if self.elsewhere.contains(&id) => Place::Elsewhere,
-            None => Place::Isolated,
+            Some(list) => Whereabouts::Listed(Place::List(list)),
+            None if self.parked.contains(&id) => Whereabouts::Listed(Place::Parked),
+            None if self.free.contains(&id) => Whereabouts::Free,
+            None if self.elsewhere.contains(&id) => Whereabouts::Elsewhere,
+            None => Whereabouts::Isolated,
         }
     }
 
