@@ -35,7 +35,7 @@ pub(crate) fn case() -> Case {
         len: 3,
         answers: Answers::default(),
         write_at: None,
-        fail: [None, None],
+        fail: None,
     }
 }
 
@@ -105,7 +105,7 @@ fn every_wrong_change_of_a_page_is_caught() {
     let missed = Err(Broken::PinnedUnmapped {
         pins: 1,
         taken: 3,
-        address: Some(FIRST),
+        address: FIRST,
     });
     let raw = SkipOpportunistic::<Biased>::new();
     let found = check::<PlainCells, _>(bias, &pinned(PinKind::Short), raw);
@@ -311,7 +311,7 @@ fn a_reading_that_misses_pins_is_caught() {
     let missed = Broken::PinnedUnmapped {
         pins: 1,
         taken: 3,
-        address: Some(FIRST),
+        address: FIRST,
     };
     for kind in [PinKind::Short, PinKind::Longterm] {
         let found = check_case::<PlainCells, _>(&pinned(kind), &blind);
@@ -330,7 +330,7 @@ fn a_policy_that_gives_way_to_more_pins_is_caught() {
     let unmapped = Broken::PinnedUnmapped {
         pins: 2,
         taken: 3,
-        address: Some(FIRST),
+        address: FIRST,
     };
     assert_eq!(found, Err(unmapped));
 
