@@ -210,10 +210,14 @@ fn the_suite_catches_that_an_unpinned_page_ends_otherwise() {
 
 #[test]
 fn the_suite_catches_a_page_that_is_built_only_at_times() {
+    // The first case of this seed has a fault, so that it is walked twice.
+    let seed = (0..)
+        .find(|&seed| Case::random(Rng::new(seed).next_u64()).fail.is_some())
+        .unwrap();
     // Of one case: six policies, one VMA or all, and each compares two builds.
     let mut missed = 0;
     for build in 0.. {
-        match with_lie(Lie::NotBuilt(build), || suite::<Liar<PlainCells>>(7, 1)) {
+        match with_lie(Lie::NotBuilt(build), || suite::<Liar<PlainCells>>(seed, 1)) {
             Err(failure) => {
                 assert_eq!(failure.broken, Broken::NotRebuilt);
                 missed += 1;
