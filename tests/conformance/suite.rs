@@ -19,7 +19,7 @@ fn run<P: BuildPage>(percent: u64) {
         ("skips", tally.skips),
         ("stops", tally.stops),
         ("failures", tally.failures),
-        ("debts", tally.debts),
+        ("contended reverse maps", tally.contended),
         ("pins that appeared", tally.pins_appeared),
     ] {
         assert!(count > 10, "hardly any {what}: {tally}");

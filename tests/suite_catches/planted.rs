@@ -37,7 +37,6 @@ fn a_pager_without_a_fault_passes() {
     for (what, count) in [
         ("pages", sum.pages),
         ("failures", sum.failures),
-        ("reverse maps contended", sum.contended),
         ("refusals", sum.refusals),
         ("pins", sum.pins),
         ("pages parked", sum.parked),
@@ -46,6 +45,7 @@ fn a_pager_without_a_fault_passes() {
     ] {
         assert!(count > 3000, "hardly any {what}: {sum}");
     }
+    assert!(sum.contended > 1500, "hardly any contention: {sum}");
 }
 
 proptest! {

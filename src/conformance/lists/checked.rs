@@ -65,14 +65,14 @@ impl State<'_> {
 
     /// Whether a fallible method is made to fail now.
     pub(super) fn fails(&mut self) -> bool {
-        let fails = !self.quiet && self.choices.one_in(40);
+        let fails = !self.quiet && self.choices.one_in(10);
         self.tally.failures = self.tally.failures.saturating_add(fails.into());
         fails
     }
 
     /// Whether the reverse map is found to be locked by somebody else.
     pub(super) fn contends(&mut self) -> bool {
-        let contends = !self.quiet && self.choices.one_in(20);
+        let contends = !self.quiet && self.choices.one_in(8);
         self.tally.contended = self.tally.contended.saturating_add(contends.into());
         contends
     }
