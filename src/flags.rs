@@ -64,6 +64,18 @@ impl UnmapFlags {
     /// The bits that Linux 5.8 defines.
     pub const LINUX: Self = Self::from_bits_truncate(0x1ff);
 
+    /// The flags with which reclaim unmaps a page in this state, in addition to `extra`.
+    #[must_use]
+    #[inline]
+    pub const fn for_reclaim(page: PageFlags, extra: Self) -> Self {
+        let flags = extra.union(Self::BATCH_FLUSH);
+        if page.contains(PageFlags::THP) {
+            flags.union(Self::SPLIT_HUGE_PMD)
+        } else {
+            flags
+        }
+    }
+
     /// The flags that take or split entries, which `MUNLOCK` does not.
     ///
     /// A request with `MUNLOCK` and one of these is inconsistent. Linux 5.8 carries it out, and so do
@@ -168,6 +180,31 @@ impl PageFlags {
     #[must_use]
     pub const fn is_compound(self) -> bool {
         self.intersects(Self::THP.union(Self::HUGETLB))
+    }
+
+    /// Whether the page is in the page cache or the swap cache.
+    #[must_use]
+    #[inline]
+    pub const fn has_mapping(self) -> bool {
+        self.intersects(Self::PAGE_CACHE.union(Self::SWAP_CACHE))
+    }
+
+    /// Whether the page counts as dirty, and as under writeback, in the statistics of reclaim: only
+    /// file pages do.
+    #[must_use]
+    #[inline]
+    pub const fn counts_as_io(self) -> (bool, bool) {
+        if self.intersects(Self::ANON.union(Self::SWAP_BACKED)) {
+            return (false, false);
+        }
+        (self.contains(Self::DIRTY), self.contains(Self::WRITEBACK))
+    }
+
+    /// Whether the swap slot of a page that is being activated is to be freed.
+    #[must_use]
+    #[inline]
+    pub const fn frees_swap(self, swap_full: bool) -> bool {
+        self.contains(Self::SWAP_CACHE) && (swap_full || self.contains(Self::MLOCKED))
     }
 
     /// Whether the page is anonymous and is swap-backed but not in the swap cache, or the reverse.

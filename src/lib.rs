@@ -147,11 +147,11 @@ pub mod unmap;
 mod vma;
 
 pub use flags::{PageFlags, PteFlags, UnknownFlags, UnmapFlags, VmFlags};
-pub use page::{PageLike, PageSnapshot, PlainPage, RefCounts};
+pub use page::{PageLike, PageSnapshot, PlainPage};
 pub use placement::{Placed, Placement, Zone, check_pins, place_and_pin};
 pub use policy::{
-    Context, IgnorePins, Operation, PinMode, PinPolicy, PinVerdict, Requester, SkipLongterm,
-    SkipOpportunistic, SkipPinned,
+    Context, IgnorePins, Operation, PinMode, PinPolicy, PinVerdict, Policy, Requester,
+    SkipLongterm, SkipOpportunistic, SkipPinned,
 };
 pub use revoke::PinOwner;
 pub use rmap::{NextVma, Outcome, Rmap, try_to_unmap};

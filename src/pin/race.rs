@@ -34,7 +34,7 @@
 //!
 //! `tests/loom.rs` explores both representations, and shows for each step left out what breaks.
 
-use super::{PinError, PinKind, Pinnable, Pins, Unpinned};
+use super::{PinError, PinKind, Pinnable, Pins, Released};
 use crate::sync::{Ordering, fence};
 use core::fmt;
 
@@ -43,7 +43,7 @@ use core::fmt;
 /// `seen` is the entry as it was read, `reread` reads it again; both with whatever identifies it
 /// (the frame, and the rights that the pin relies on). Linux: `gup_pte_range`, `mm/gup.c`, 5.8.
 ///
-/// If dropping the pin leaves a duty ([`Unpinned`]), [`Pinnable::settle`] gets it.
+/// If dropping the pin leaves a duty ([`Released`]), [`Pinnable::settle`] gets it.
 ///
 /// # Errors
 ///
@@ -65,7 +65,7 @@ where
         return Ok(());
     }
     match page.unpin(kind) {
-        Ok(Unpinned::Done) => {}
+        Ok(Released::Done) => {}
         Ok(duty) => page.settle(duty),
         Err(error) => return Err(FastPinError::Lost(error)),
     }

@@ -51,7 +51,7 @@ use core::ops::Range;
 /// # Examples
 ///
 /// ```
-/// use pinfold::pin::{BiasedRefs, PinError, PinKind, Pinnable, Unpinned};
+/// use pinfold::pin::{BiasedRefs, PinError, PinKind, Pinnable, Released};
 /// use pinfold::placement::{PlaceRequest, Placed, Zone, place_and_pin};
 /// use pinfold::{PageFlags, PageLike};
 ///
@@ -82,8 +82,8 @@ use core::ops::Range;
 ///     fn try_pin(&self, _: PinKind) -> Result<(), PinError> {
 ///         self.refs.pin()
 ///     }
-///     fn unpin(&self, _: PinKind) -> Result<Unpinned, PinError> {
-///         self.refs.unpin().map(Unpinned::from)
+///     fn unpin(&self, _: PinKind) -> Result<Released, PinError> {
+///         self.refs.unpin()
 ///     }
 /// }
 ///

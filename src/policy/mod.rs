@@ -3,7 +3,7 @@
 //! A pin is a reason against some operations, not against all. [`Operation::of`] reads the
 //! operation from the flags and the page; the [`Context`] says who asks and how hard; a
 //! [`PinPolicy`] answers with a [`PinVerdict`], when its [`PinMode`] says. Policies are zero-sized
-//! and monomorphised, and an embedder can write its own.
+//! and monomorphised; [`Policy`] is one that is chosen at run time, and an embedder can write its own.
 //!
 //! | policy | mode | pinned page, reclaim or demotion | migration, split | forced unmap, poison, munlock |
 //! | --- | --- | --- | --- | --- |
@@ -17,7 +17,7 @@
 
 mod policies;
 
-pub use policies::{IgnorePins, SkipLongterm, SkipOpportunistic, SkipPinned};
+pub use policies::{IgnorePins, Policy, SkipLongterm, SkipOpportunistic, SkipPinned};
 
 use crate::flags::{PageFlags, UnmapFlags};
 use crate::page::{PageLike, PageSnapshot};
@@ -272,6 +272,13 @@ pub trait PinPolicy {
         PinMode::PerPage
     }
 
+    /// Reads the pins of a page of which `seen` was just taken. Overridden only by a policy that is
+    /// chosen at run time and reads pins in more than one way.
+    #[inline]
+    fn read<P: PageLike + ?Sized>(&self, page: &P, seen: PageSnapshot) -> Pins {
+        Self::Reading::read_with(page, seen)
+    }
+
     /// Whether `operation` may go on with a page that has these `pins`.
     fn verdict(&self, operation: Operation, context: Context, pins: Pins) -> PinVerdict;
 }
@@ -282,6 +289,11 @@ impl<L: PinPolicy + ?Sized> PinPolicy for &L {
     #[inline]
     fn mode(&self) -> PinMode {
         (**self).mode()
+    }
+
+    #[inline]
+    fn read<P: PageLike + ?Sized>(&self, page: &P, seen: PageSnapshot) -> Pins {
+        (**self).read(page, seen)
     }
 
     #[inline]
@@ -310,7 +322,7 @@ where
     let (mut verdict, mut found) = (PinVerdict::Proceed, Pins::None);
     let mode = policy.mode();
     if mode.reads_pins() {
-        let pins = L::Reading::read_with(page, seen);
+        let pins = policy.read(page, seen);
         if pins.maybe_pinned() {
             verdict = policy.verdict(operation(seen.flags), context, pins);
             if matches!(verdict, PinVerdict::NextVma) && !mode.is_per_vma() {

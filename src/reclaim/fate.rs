@@ -238,7 +238,7 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
             Entrance::Mapped => return kept(KeepReason::Mapped),
             Entrance::Open => {}
         }
-        let may_enter_fs = decide::may_enter_fs(page, control.flags);
+        let may_enter_fs = control.flags.may_enter_fs(page);
         self.count_io(page);
         if page.contains(PageFlags::WRITEBACK) {
             let fate = self.under_writeback(page, may_enter_fs);

@@ -16,11 +16,10 @@ mod scan;
 mod stats;
 mod steps;
 
-pub use batch::SWAP_CLUSTER_MAX;
 pub use decide::{Referenced, References, ScanFlags};
 pub use fate::shrink_page;
 pub use futility::{Futile, Futility};
-pub use lists::{Lists, Lru, Unparked, Watermark, reclaimable_pages, unpark};
+pub use lists::{Lists, Lru, Unparked, Watermark, unpark};
 pub use ops::{PageOps, PageOut, Removal};
 pub use page_lists::{Link, ListError, PageLists, Place};
 pub use park::Parking;

@@ -2,7 +2,7 @@
 //! [walk](super::walk).
 
 use super::UnmapRequest;
-use super::decide::{self, Gate};
+use super::decide;
 use super::embed::PageTables;
 use super::tlb::FlushDebt;
 use super::verdict::{UnmapError, Verdict};
@@ -158,10 +158,8 @@ where
     if address & base.wrapping_sub(1) != 0 {
         return Err(UnmapError::Misaligned { address });
     }
-    match decide::gate(request.flags(), vma.flags(), seen.flags) {
-        Gate::NotLocked => return Ok(Verdict::NotLocked),
-        Gate::NotMigratable => return Ok(Verdict::NotMigratable),
-        Gate::Walk(_) => {}
+    if let Some(verdict) = decide::gate(request.flags(), vma.flags(), seen.flags) {
+        return Ok(verdict);
     }
     if ask_pins {
         match request.ask_with(page, seen) {
