@@ -17,6 +17,8 @@ mod ledger;
 mod owned;
 #[path = "pins/readings.rs"]
 mod readings;
+#[path = "pins/refs.rs"]
+mod refs;
 #[path = "pins/unwinding.rs"]
 mod unwinding;
 

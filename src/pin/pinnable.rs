@@ -83,10 +83,14 @@ pub trait Pinnable {
 pub enum Unpinned {
     /// Nothing.
     Done,
-    /// The page was parked and this was its last pin: put it back on a list. Nobody else will.
+    /// The page was parked and this was its last pin: put it back on a list. Nobody else will. The
+    /// reference that the pin held is still held: drop it afterwards.
     Unpark,
     /// This was the last reference: the caller owns the page now, and frees it.
     Free,
+    /// Both: the page was parked, so it is on no list, and this was the last reference, so the caller
+    /// frees it.
+    UnparkAndFree,
 }
 
 impl From<RefsLeft> for Unpinned {

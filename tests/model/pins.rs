@@ -134,6 +134,9 @@ impl<'m> Machine<'m> {
                     self.place_on(Lru::of(page.flags.get()), page);
                 }
                 Some(Unpinned::Free) => self.free_at_once(page),
+                Some(Unpinned::UnparkAndFree) => {
+                    unreachable!("a parked page is held by its parking")
+                }
                 Some(Unpinned::Done) | None => {}
             }
         }

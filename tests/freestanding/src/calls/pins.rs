@@ -5,9 +5,10 @@ use super::text::{debug, error, print};
 use crate::{hidden, keep, opaque};
 use pinfold::pin::race::{self, FastPinError};
 use pinfold::pin::{
-    Biased, BiasedRefs, BlockError, LargePageRefs, NotBlocked, NotParked, PIN_BIAS, ParkError,
-    PinAllError, PinCount, PinError, PinGuard, PinKind, PinReading, PinWord, Pinnable, Pins,
-    Refined, RefsLeft, ReleaseError, UnexpectedRefs, Unpinned, WordSnapshot, refined_estimate,
+    Biased, BiasedRefs, BlockError, LargePageRefs, NotBlocked, NotParked, PIN_BIAS, PageRefs,
+    ParkError, PinAllError, PinCount, PinError, PinGuard, PinKind, PinReading, PinWord, Pinnable,
+    Pins, Refined, RefsLeft, RefsSnapshot, ReleaseError, UnexpectedRefs, Unpinned, WordSnapshot,
+    refined_estimate,
 };
 use pinfold::{PageLike, PlainPage};
 
@@ -16,10 +17,12 @@ pub fn call() {
     large();
     word();
     word_errors();
+    refs();
     pinnables();
     groups::<BiasedRefs>(&[BiasedRefs::new(opaque()), BiasedRefs::new(opaque())]);
     groups::<LargePageRefs>(&[LargePageRefs::new(opaque())]);
     groups::<PinWord>(&[PinWord::from_bits(opaque()), PinWord::new()]);
+    groups::<PageRefs>(&[PageRefs::from_bits(opaque()), PageRefs::new()]);
     groups::<AnyPage>(&opaque::<[AnyPage; 2]>());
     groups::<BarePage>(&[BarePage, BarePage]);
     group_errors();
@@ -88,10 +91,33 @@ fn word_errors() {
     error::<NotParked>(&NotParked);
 }
 
+fn refs() {
+    keep((PageRefs::new(), PageRefs::default()));
+    let page = PageRefs::from_bits(opaque());
+    let page = || hidden(&page);
+    keep(PageRefs::to_bits(page()));
+    keep(PageRefs::snapshot(page()));
+    keep(PageRefs::decode(opaque()));
+    keep(PageRefs::try_get_ref(page()));
+    keep(PageRefs::put_ref(page()));
+    keep(PageRefs::pin(page(), opaque()));
+    keep(PageRefs::unpin(page(), opaque()));
+    keep(PageRefs::freeze(page(), opaque()));
+    keep(PageRefs::unfreeze(page(), opaque()));
+    keep(PageRefs::block(page()));
+    keep(PageRefs::unblock(page()));
+    keep(PageRefs::park(page()));
+    keep(PageRefs::unpark(page()));
+    PageRefs::clear_ever_pinned(page());
+    debug::<PageRefs>(page());
+    debug::<RefsSnapshot>(&PageRefs::snapshot(page()));
+}
+
 fn pinnables() {
     pinnable(&BiasedRefs::new(opaque()));
     pinnable(&LargePageRefs::with_pins(opaque(), opaque()));
     pinnable(&PinWord::from_bits(opaque()));
+    pinnable(&PageRefs::from_bits(opaque()));
     pinnable(&BarePage);
     pinnable(&&opaque::<AnyPage>());
     pinnable(&&mut opaque::<AnyPage>());
@@ -179,6 +205,7 @@ fn races() {
     pin_fast(&BiasedRefs::new(opaque()));
     pin_fast(&LargePageRefs::with_pins(opaque(), opaque()));
     pin_fast(&PinWord::from_bits(opaque()));
+    pin_fast(&PageRefs::from_bits(opaque()));
     pin_fast(&opaque::<AnyPage>());
     keep(race::second_look(opaque));
     error::<FastPinError>(&opaque());

@@ -104,7 +104,8 @@ opaque_enum!(Pins: Pins::None,
 opaque_enum!(PinError:
     PinError::Overflow, PinError::Underflow, PinError::Blocked, PinError::Free);
 opaque_enum!(RefsLeft: RefsLeft::Some, RefsLeft::Last);
-opaque_enum!(Unpinned: Unpinned::Done, Unpinned::Unpark, Unpinned::Free);
+opaque_enum!(Unpinned:
+    Unpinned::Done, Unpinned::Unpark, Unpinned::Free, Unpinned::UnparkAndFree);
 opaque_enum!(FastPinError:
     FastPinError::Changed, FastPinError::Refused(opaque()), FastPinError::Lost(opaque()));
 opaque_enum!(LedgerError:
