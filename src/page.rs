@@ -18,7 +18,7 @@ use crate::pin::PinCount;
 ///   from the flags: reference first, flag second; on the way out, flag first.
 /// - A page of more than one base page keeps an [exact count of pins](Self::exact_pins), or its
 ///   [`snapshot`](Self::snapshot) holds the mappings. One that does neither reads as pinned from 1024
-///   references on, whatever explains them ([`RefCounts::of`]).
+///   references on, whatever explains them ([`Refined::counts`](crate::pin::Refined::counts)).
 /// - While somebody holds a reference on it, a page is split at most: its
 ///   [`base_pages`](Self::base_pages) never grow.
 /// - Implementations over atomics load with `Acquire` and count with `Release` or stronger, so
