@@ -98,38 +98,7 @@
 //! - *A skip touches nothing*, and a pinned page costs the same however often it is mapped.
 //! - *No panic* is reachable from the crate in a release build: a freestanding program that calls
 //!   every entry point links without a panic handler.
-//! - `#![no_std]`, no allocation, no `unsafe`.
-//!
-//! # What is not
-//!
-//! - A pin that is not counted cannot be seen.
-//! - A policy is a hint about cost. What keeps a pinned page from being freed is the freeze of its
-//!   reference count, or the block of its pin word, which the embedder's
-//!   [`remove`](reclaim::PageOps::remove) does last: see [`pin::race`].
-//! - Locks are the embedder's: the page lock, the page-table lock, the lock of the reverse map.
-//!
-//! Enums that an embedder must match are exhaustive; the others are `#[non_exhaustive]`.
-//!
-//! # Versions
-//!
-//! The minimum supported Rust version is 1.85; raising it is a minor release. `PageRefs` and
-//! `PinWord` need 64-bit atomics; everything else needs at most 32-bit atomics.
-#![no_std]`, no allocation, no `unsafe`.
-//!
-//! # What is not
-//!
-//! - A pin that is not counted cannot be seen. Who writes to a page without a pin or a mapping is
-//!   not this crate's to stop.
-//! - A policy is a hint about cost. What keeps a pinned page from being freed is the freeze of its
-//!   reference count, or the block of its pin word, which the embedder's
-//!   [`remove`](reclaim::PageOps::remove) does last: see [`pin::race`].
-//! - Locks are the embedder's: the page lock, the page-table lock, the reverse map's.
-//!
-//! # Versions
-//!
-//! The minimum supported Rust version is 1.85; raising it is a minor release. `PageRefs` and
-//! `PinWord` exist where there are 64-bit atomics; everything else needs 32-bit ones at most.
-#![no_std]
+//! - `#![no_std]
 
 #[cfg(feature = "test-utils")]
 pub mod conformance;
