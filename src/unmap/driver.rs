@@ -72,7 +72,7 @@ use crate::vma::Vma;
 /// let flags = PageFlags::PAGE_CACHE;
 /// let page = PlainPage { flags, refs: 3, maps: 1, pins: None, base_pages: 1 };
 /// let vma = PlainVma { flags: VmFlags::empty(), range: 0x1000..0x2000 };
-/// let mut walk = OneEntry { pte: Some(PteFlags::WRITE), visited: false };
+/// let mut walk = OneEntry { pte: Some(PteFlags::WRITABLE), visited: false };
 ///
 /// let request = UnmapRequest::new(UnmapFlags::BATCH_FLUSH)?;
 /// let mut debt = FlushDebt::none();

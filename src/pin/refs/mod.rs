@@ -273,7 +273,7 @@ impl PageRefs {
     ///
     /// # Errors
     ///
-    /// [`BlockError`] says what is in the way. Nothing has changed.
+    /// [`PinStateError`] says what is in the way. Nothing has changed.
     pub fn block(&self) -> Result<(), PinStateError> {
         marks::block(&self.bits, bits::pins)
     }
@@ -282,7 +282,7 @@ impl PageRefs {
     ///
     /// # Errors
     ///
-    /// [`NotBlocked`] if it was not blocked. Nothing has changed.
+    /// [`PinStateError`] if it was not blocked. Nothing has changed.
     pub fn unblock(&self) -> Result<(), PinStateError> {
         marks::unblock(&self.bits)
     }
@@ -296,7 +296,7 @@ impl PageRefs {
     ///
     /// # Errors
     ///
-    /// [`ParkError`] says why not. Nothing has changed.
+    /// [`PinStateError`] says why not. Nothing has changed.
     pub fn park(&self) -> Result<(), PinStateError> {
         marks::park(&self.bits, bits::pins)
     }
@@ -308,7 +308,7 @@ impl PageRefs {
     ///
     /// # Errors
     ///
-    /// [`NotParked`] if it was not parked, or another was faster. Nothing has changed.
+    /// [`PinStateError`] if it was not parked, or another was faster. Nothing has changed.
     pub fn unpark(&self) -> Result<(), PinStateError> {
         marks::unpark(&self.bits)
     }
