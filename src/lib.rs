@@ -144,7 +144,7 @@ mod sync;
 pub mod unmap;
 mod vma;
 
-pub use flags::{PageFlags, PteFlags, UnknownFlags, UnmapFlags, VmFlags};
+pub use flags::{BadFlags, PageFlags, PteFlags, UnmapFlags, VmFlags};
 pub use page::{PageLike, PageSnapshot, PlainPage, RefCounts};
 pub use placement::{Placed, Placement, Refusal, Zone, may, place_and_pin};
 pub use policy::{

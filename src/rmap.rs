@@ -7,7 +7,7 @@ use crate::pin::Pins;
 use crate::policy::PinMode;
 use crate::policy::{PinPolicy, PinVerdict};
 use crate::unmap::{
-    Bookkeeping, Callback, Failure, FlushDebt, UnmapError, UnmapRequest, Verdict, Walked, begin,
+    Bookkeeping, Callback, Failure, FlushDebt, UnmapError, UnmapRequest, Verdict, Walked,
     unmap_in_vma, untouched,
 };
 use crate::vma::Vma;
@@ -140,7 +140,10 @@ where
     R: Rmap + ?Sized,
     L: PinPolicy,
 {
-    let seen = begin(page, request)?;
+    let seen = page.snapshot();
+    if seen.refs == 0 {
+        return Err(untouched(UnmapError::NoReference));
+    }
     if !L::MODE.is_per_vma() {
         match request.ask_with(page, seen) {
             (PinVerdict::Proceed, _) => {}

@@ -6,9 +6,10 @@ use crate::common::measured::apart;
 use crate::common::pages::Page;
 use core::cell::Cell;
 use core::convert::Infallible;
+use core::ops::Range;
 use pinfold::{
     Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, NewEntry, PageFlags, PageTables,
-    PteFlags,
+    PteFlags, SharedTable,
 };
 
 /// A page-table entry: the crate's flags in bits 0 to 6, then these.
@@ -229,6 +230,11 @@ impl<P: Page, const COPY: usize> Bookkeeping for Walk<'_, P, COPY> {
             }
         }
         Ok(())
+    }
+    /// No page table is shared, as the hand-written loop takes it.
+    #[inline]
+    fn unshare_pmd(&mut self, _: &Entry, _: &Range<u64>) -> Result<SharedTable, Infallible> {
+        Ok(SharedTable::No)
     }
     #[inline]
     fn swap_duplicate(&mut self, _: &Entry) -> Result<Hook, Infallible> {

@@ -22,7 +22,7 @@ pub use park::{OnPin, OnScan, ParkEagerly, ParkLazily, ParkLongterm, ParkPolicy,
 pub use scan::{LruScan, Progress, SWAP_CLUSTER_MAX};
 pub use stats::Stats;
 
-use crate::flags::{UnknownFlags, UnmapFlags};
+use crate::flags::{BadFlags, UnmapFlags};
 use crate::pin::Pins;
 use crate::policy::{Context, PinPolicy, SkipOpportunistic};
 use crate::unmap::{Owed, UnmapError};
@@ -266,12 +266,14 @@ impl<L, K> ScanControl<L, K> {
     ///
     /// # Errors
     ///
-    /// [`UnknownFlags`] if a bit is set that [`UnmapFlags`] does not name.
-    pub fn with_unmap_flags(self, unmap: UnmapFlags) -> Result<Self, UnknownFlags> {
-        Ok(Self {
-            unmap: unmap.check()?,
-            ..self
-        })
+    /// [`BadFlags::Unknown`] if a bit is set that [`UnmapFlags`] does not name, and
+    /// [`BadFlags::Munlock`] for `MUNLOCK`: reclaim adds `SPLIT_HUGE_PMD` where a page is huge.
+    pub fn with_unmap_flags(self, unmap: UnmapFlags) -> Result<Self, BadFlags> {
+        let unmap = unmap.check()?;
+        if unmap.contains(UnmapFlags::MUNLOCK) {
+            return Err(BadFlags::Munlock(UnmapFlags::SPLIT_HUGE_PMD));
+        }
+        Ok(Self { unmap, ..self })
     }
 
     /// What the scan may do.

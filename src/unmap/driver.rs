@@ -7,7 +7,6 @@ use super::embed::Bookkeeping;
 use super::tlb::FlushDebt;
 use super::verdict::{Failure, Owed, UnmapError, Verdict, Walked};
 use super::walk::{Area, walk_entries};
-use crate::flags::UnmapFlags;
 use crate::page::{PageLike, PageSnapshot};
 #[cfg(doc)]
 use crate::policy::PinMode;
@@ -30,7 +29,7 @@ use crate::vma::Vma;
 /// - **D6** The migration entry of a PMD keeps uffd-wp, as 5.8's does for a base page and later
 ///   kernels' (6.12) for both. 5.8 loses it, and with it the write protection.
 /// - **D7** `MUNLOCK` together with a [flag that takes or splits
-///   entries](crate::UnmapFlags::NOT_WITH_MUNLOCK) is refused with a typed error; only in
+///   entries](crate::UnmapFlags::NOT_WITH_MUNLOCK) is [no request](UnmapRequest::under) in
 ///   [`PinMode::PerPage`]. Linux carries both out.
 ///
 /// # Errors
@@ -51,34 +50,15 @@ where
     L: PinPolicy,
     W: Bookkeeping + ?Sized,
 {
-    let seen = begin(page, request)?;
-    unmap_in_vma(page, seen, vma, address, request, walk, true)
-}
-
-/// The first snapshot of a page, and what is refused whatever the VMA. Nothing is touched.
-#[inline]
-pub(crate) fn begin<P, L, E>(
-    page: &P,
-    request: &UnmapRequest<L>,
-) -> Result<PageSnapshot, Failure<E>>
-where
-    P: PageLike + ?Sized,
-    L: PinPolicy,
-{
     let seen = page.snapshot();
     if seen.refs == 0 {
         return Err(untouched(UnmapError::NoReference));
     }
-    let flags = request.flags();
-    if L::MODE.asks_again() && flags.is_bad_munlock() {
-        let with = flags.intersection(UnmapFlags::NOT_WITH_MUNLOCK);
-        return Err(untouched(UnmapError::BadMunlock { with }));
-    }
-    Ok(seen)
+    unmap_in_vma(page, seen, vma, address, request, walk, true)
 }
 
-/// [`try_to_unmap_one`] for a request that may [begin](begin), and a snapshot that was just taken;
-/// `ask_pins` if the policy was not asked for the whole page.
+/// [`try_to_unmap_one`] for a page that has a reference, of which `seen` was just taken; `ask_pins`
+/// if the policy was not asked for the whole page.
 ///
 /// Inlined whatever its size, like the [walk](walk_entries): each entry point is one function.
 #[inline(always)]

@@ -4,7 +4,7 @@ use super::decide::Inconsistency;
 use super::embed::{Bookkeeping, CounterDelta, Entry, NewEntry};
 use super::tlb::FlushDebt;
 use crate::debug::debug_fields;
-use crate::flags::{PteFlags, UnmapFlags};
+use crate::flags::PteFlags;
 use crate::pin::Pins;
 use core::fmt;
 use core::ops::Range;
@@ -175,12 +175,6 @@ pub enum UnmapError<E> {
     },
     /// The page's reference count is zero, so the caller holds no reference. Nothing is touched.
     NoReference,
-    /// `MUNLOCK` was asked together with a flag [that takes or splits
-    /// entries](UnmapFlags::NOT_WITH_MUNLOCK). Nothing is touched.
-    BadMunlock {
-        /// The flags that it cannot be combined with.
-        with: UnmapFlags,
-    },
     /// The page and its entry cannot be in this state together; Linux halts. The entry is in place.
     Inconsistent {
         /// What is wrong.
@@ -206,7 +200,6 @@ impl<E: fmt::Display> fmt::Display for UnmapError<E> {
             Self::OutsideVma { address } => write!(f, "{address:#x} is outside the VMA"),
             Self::Misaligned { address } => write!(f, "{address:#x} is not page-aligned"),
             Self::NoReference => f.write_str("the page's reference count is zero"),
-            Self::BadMunlock { with } => write!(f, "MUNLOCK cannot be combined with {with:?}"),
             Self::Inconsistent { what, address } => write!(f, "{what:?} at {address:#x}"),
             Self::Callback {
                 callback,

@@ -108,7 +108,7 @@ struct Outputs {
 }
 
 struct Inputs {
-    request: UnmapRequest,
+    flags: UnmapFlags,
     vma: PlainVma,
     page: OraclePage,
     entries: Vec<PteFlags>,
@@ -120,16 +120,8 @@ pub(crate) fn compare(row: &Row, tally: &mut Tally) {
     let mut machine: Machine<'_, _, MAX_ENTRIES> =
         Machine::new(&inputs.page, BASE, &inputs.entries, inputs.answers);
     let result = match row.inputs[0].as_str() {
-        "0" => run(
-            &inputs,
-            inputs.request.with_policy(IgnorePins),
-            &mut machine,
-        ),
-        "1" => run(
-            &inputs,
-            inputs.request.with_policy(SkipPinned),
-            &mut machine,
-        ),
+        "0" => run(&inputs, IgnorePins, &mut machine),
+        "1" => run(&inputs, SkipPinned, &mut machine),
         other => panic!("`{other}` is neither patched nor not, in {}", row.place),
     };
     if row.outputs[0] == "bug" {
@@ -157,9 +149,10 @@ pub(crate) fn compare(row: &Row, tally: &mut Tally) {
 
 fn run<L: PinPolicy>(
     inputs: &Inputs,
-    request: UnmapRequest<L>,
+    policy: L,
     machine: &mut Machine<'_, OraclePage, MAX_ENTRIES>,
 ) -> Result<Walked, Failure<Infallible>> {
+    let request = UnmapRequest::under(inputs.flags, policy).expect("as Linux takes them");
     try_to_unmap_one(&inputs.page, &inputs.vma, BASE, &request, machine)
 }
 
@@ -190,7 +183,7 @@ fn inputs(row: &Row) -> Inputs {
         row.place
     );
     Inputs {
-        request: UnmapRequest::new(flags).expect("checked"),
+        flags,
         vma: PlainVma {
             flags: vm_flags,
             range: BASE - 0x1000..BASE + 0x100_0000,

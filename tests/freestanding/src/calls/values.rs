@@ -12,7 +12,7 @@ use pinfold::unmap::decide::Inconsistency;
 use pinfold::unmap::{Callback, Stop, UnmapError};
 use pinfold::{
     Cleared, Context, CounterDelta, Entry, FlushMode, Hook, NewEntry, Operation, Outcome,
-    PageFlags, PageSnapshot, PinVerdict, PlainPage, PlainVma, PteFlags, Reason, RefCounts,
+    PageFlags, PageSnapshot, PinMode, PinVerdict, PlainPage, PlainVma, PteFlags, Reason, RefCounts,
     Requester, SharedTable, UnmapFlags, Verdict, VmFlags, Zone,
 };
 
@@ -134,6 +134,7 @@ opaque_struct!(Context {
     requester,
     priority
 });
+opaque_enum!(PinMode: PinMode::Ignore, PinMode::PerVma, PinMode::PerPage);
 opaque_enum!(PinVerdict:
     PinVerdict::Proceed, PinVerdict::NextVma, PinVerdict::SkipPage, PinVerdict::Refuse);
 
@@ -157,7 +158,8 @@ opaque_enum!(Inconsistency:
     Inconsistency::EntryOutsideRange);
 opaque_enum!(Stop:
     Stop::Mlocked, Stop::Young, Stop::PinAppeared(opaque()), Stop::SwapSlotRefused,
-    Stop::ArchRefused, Stop::LazyfreeRedirtied, Stop::InconsistentAnon);
+    Stop::ArchRefused, Stop::LazyfreeRedirtied, Stop::InconsistentAnon,
+    Stop::SharingUnknown);
 opaque_enum!(Verdict:
     Verdict::Done, Verdict::Unshared, Verdict::NotLocked, Verdict::NotMigratable,
     Verdict::NextVma(opaque()), Verdict::SkipPage(opaque()), Verdict::Refused(opaque()),
