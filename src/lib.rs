@@ -71,7 +71,7 @@
 //! let reclaim = UnmapRequest::new(UnmapFlags::BATCH_FLUSH)?;
 //! assert_eq!(reclaim.ask(&library).0, PinVerdict::Proceed, "mapped often, but not pinned");
 //! assert_eq!(reclaim.ask(&buffer).0, PinVerdict::SkipPage);
-//! # Ok::<(), pinfold::UnknownFlags>(())
+//! # Ok::<(), pinfold::BadFlags>(())
 //! ```
 //!
 //! # What an embedder does
@@ -118,7 +118,7 @@ mod sync;
 pub mod unmap;
 mod vma;
 
-pub use flags::{PageFlags, PteFlags, UnknownFlags, UnmapFlags, VmFlags};
+pub use flags::{BadFlags, PageFlags, PteFlags, UnmapFlags, VmFlags};
 pub use page::{PageLike, PageSnapshot, PlainPage};
 pub use placement::{Placed, Placement, Zone, check_pins, place_and_pin};
 pub use policy::{

@@ -61,9 +61,9 @@ impl Operation {
     ///    reclaim never passes `IGNORE_MLOCK`, so a port of it needs no new flag.
     /// 6. Everything else is reclaim.
     ///
-    /// The combinations of `MUNLOCK` that rule 1 leaves out are inconsistent, and the drivers refuse
-    /// them in [`PinMode::PerPage`]. Here they are what they would do to the page, and never a
-    /// forced unmap.
+    /// The combinations of `MUNLOCK` that rule 1 leaves out are inconsistent, and
+    /// [refused](crate::UnmapRequest::under) in [`PinMode::PerPage`]. Here they are what they would
+    /// do to the page, and never a forced unmap.
     #[must_use]
     #[inline]
     pub const fn of(flags: UnmapFlags, page: PageFlags) -> Self {
@@ -307,7 +307,7 @@ impl<L: PinPolicy + ?Sized> PinPolicy for &L {
 /// `seen` is a snapshot of `page` that was just taken. `operation` says what is about to be done to
 /// a page with these flags, and is called only if the page may be pinned. Gives the verdict and the
 /// pins; without a mode that reads pins this is [`PinVerdict::Proceed`] and nothing is read.
-#[inline]
+#[inline(always)]
 pub(crate) fn ask<P, L>(
     policy: &L,
     page: &P,

@@ -26,7 +26,7 @@ pub use park::Parking;
 pub use scan::{LruScan, Progress};
 pub use stats::Stats;
 
-use crate::flags::{UnknownFlags, UnmapFlags};
+use crate::flags::{BadFlags, UnmapFlags};
 use crate::pin::Pins;
 use crate::policy::{Context, PinPolicy, Requester, SkipOpportunistic};
 
@@ -176,12 +176,14 @@ impl<L> ScanControl<L> {
     ///
     /// # Errors
     ///
-    /// [`UnknownFlags`] if a bit is set that [`UnmapFlags`] does not name.
-    pub fn with_unmap_flags(self, unmap: UnmapFlags) -> Result<Self, UnknownFlags> {
-        Ok(Self {
-            unmap: unmap.check()?,
-            ..self
-        })
+    /// [`BadFlags::Unknown`] if a bit is set that [`UnmapFlags`] does not name, and
+    /// [`BadFlags::Munlock`] for `MUNLOCK`: reclaim adds `SPLIT_HUGE_PMD` where a page is huge.
+    pub fn with_unmap_flags(self, unmap: UnmapFlags) -> Result<Self, BadFlags> {
+        let unmap = unmap.check()?;
+        if unmap.contains(UnmapFlags::MUNLOCK) {
+            return Err(BadFlags::Munlock(UnmapFlags::SPLIT_HUGE_PMD));
+        }
+        Ok(Self { unmap, ..self })
     }
 
     /// What the scan may do.

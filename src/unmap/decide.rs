@@ -84,19 +84,28 @@ pub enum Inconsistency {
 /// What is to be done with an entry, before it is cleared.
 #[inline]
 pub const fn look(flags: UnmapFlags, vma: VmFlags, page: PageFlags, entry: PteFlags) -> Look {
-    let pmd = entry.contains(PteFlags::PMD);
     let migration = flags.contains(UnmapFlags::MIGRATION);
-    if pmd && migration {
-        let huge = page.contains(PageFlags::THP) && !page.contains(PageFlags::HUGETLB);
-        if !huge || flags.contains(UnmapFlags::SPLIT_HUGE_PMD) {
-            return Look::Wrong(Inconsistency::UnexpectedPmd);
+    if entry.contains(PteFlags::PMD) {
+        if migration && is_whole(flags, page) {
+            return Look::Take {
+                kind: TakeKind::Pmd,
+                unshare: false,
+                test_young: false,
+                flush: FlushMode::Now,
+            };
         }
-        return Look::Take {
-            kind: TakeKind::Pmd,
-            unshare: false,
-            test_young: false,
-            flush: FlushMode::Now,
-        };
+        // Linux asks about locked VMAs before it halts, but not under MIGRATION.
+        if !migration && !flags.contains(UnmapFlags::IGNORE_MLOCK) {
+            if vma.contains(VmFlags::LOCKED) {
+                return Look::Mlocked {
+                    mlock_page: !page.is_compound(),
+                };
+            }
+            if flags.contains(UnmapFlags::MUNLOCK) {
+                return Look::NextEntry;
+            }
+        }
+        return Look::Wrong(Inconsistency::UnexpectedPmd);
     }
     if !flags.contains(UnmapFlags::IGNORE_MLOCK) {
         if vma.contains(VmFlags::LOCKED) {
@@ -107,9 +116,6 @@ pub const fn look(flags: UnmapFlags, vma: VmFlags, page: PageFlags, entry: PteFl
         if flags.contains(UnmapFlags::MUNLOCK) {
             return Look::NextEntry;
         }
-    }
-    if pmd {
-        return Look::Wrong(Inconsistency::UnexpectedPmd);
     }
     let hugetlb = page.contains(PageFlags::HUGETLB);
     if hugetlb && !flags.contains(UnmapFlags::RMAP_LOCKED) {
@@ -133,6 +139,14 @@ pub const fn look(flags: UnmapFlags, vma: VmFlags, page: PageFlags, entry: PteFl
             FlushMode::Now
         },
     }
+}
+
+/// Whether a PMD is migrated as a whole: a transparent huge page's that was not to be split.
+#[inline(always)]
+const fn is_whole(flags: UnmapFlags, page: PageFlags) -> bool {
+    const COMPOUND: PageFlags = PageFlags::THP.union(PageFlags::HUGETLB);
+    page.intersection(COMPOUND).bits() == PageFlags::THP.bits()
+        && !flags.contains(UnmapFlags::SPLIT_HUGE_PMD)
 }
 
 /// What comes in the place of an entry that was cleared.
