@@ -99,7 +99,7 @@ impl PinReading for Biased {
 pub struct Refined;
 
 impl PinReading for Refined {
-    #[inline]
+    #[inline(always)]
     fn read_with<P: PageLike + ?Sized>(page: &P, seen: PageSnapshot) -> Pins {
         if let Some(count) = page.exact_pins() {
             return Pins::exactly(count);
@@ -107,8 +107,7 @@ impl PinReading for Refined {
         if unsigned(seen.refs) < PIN_BIAS {
             return Pins::None;
         }
-        let (refs, explained) = Self::counts(page, seen);
-        maybe(page, Self::estimate::<PIN_BIAS>(refs, explained))
+        maybe(page, estimate_of(page, seen))
     }
 
     #[inline]
@@ -163,6 +162,14 @@ impl Refined {
             _ => all / BIAS,
         }
     }
+}
+
+/// The refined estimate. Out of line: few pages have 1024 references, and the walk keeps its
+/// registers.
+#[inline(never)]
+fn estimate_of<P: PageLike + ?Sized>(page: &P, seen: PageSnapshot) -> u32 {
+    let (refs, explained) = Refined::counts(page, seen);
+    Refined::estimate::<PIN_BIAS>(refs, explained)
 }
 
 /// The exact pins, or how many the references are enough for.

@@ -65,7 +65,7 @@ impl Operation {
     /// [refused](crate::UnmapRequest::under) in [`PinMode::PerPage`]. Here they are what they would
     /// do to the page, and never a forced unmap.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub const fn of(flags: UnmapFlags, page: PageFlags) -> Self {
         // Reclaim is the common case, so it is tested first.
         const OTHERS: UnmapFlags = UnmapFlags::MUNLOCK
@@ -274,7 +274,7 @@ pub trait PinPolicy {
 
     /// Reads the pins of a page of which `seen` was just taken. Overridden only by a policy that is
     /// chosen at run time and reads pins in more than one way.
-    #[inline]
+    #[inline(always)]
     fn read<P: PageLike + ?Sized>(&self, page: &P, seen: PageSnapshot) -> Pins {
         Self::Reading::read_with(page, seen)
     }
@@ -291,7 +291,7 @@ impl<L: PinPolicy + ?Sized> PinPolicy for &L {
         (**self).mode()
     }
 
-    #[inline]
+    #[inline(always)]
     fn read<P: PageLike + ?Sized>(&self, page: &P, seen: PageSnapshot) -> Pins {
         (**self).read(page, seen)
     }
@@ -302,34 +302,43 @@ impl<L: PinPolicy + ?Sized> PinPolicy for &L {
     }
 }
 
-/// Reads the pins of a page and asks a policy about them. Every question to a policy is asked here.
+/// Reads the pins of a page and asks a policy about an operation on it. Every question to a policy is
+/// asked here, or in [`judge`].
 ///
-/// `seen` is a snapshot of `page` that was just taken. `operation` says what is about to be done to
-/// a page with these flags, and is called only if the page may be pinned. Gives the verdict and the
-/// pins; without a mode that reads pins this is [`PinVerdict::Proceed`] and nothing is read.
+/// `seen` is a snapshot of `page` that was just taken. Returns the verdict and the pins; in a mode
+/// that does not read pins, this is [`PinVerdict::Proceed`] and nothing is read.
 #[inline(always)]
 pub(crate) fn ask<P, L>(
     policy: &L,
     page: &P,
     seen: PageSnapshot,
     context: Context,
-    operation: impl FnOnce(PageFlags) -> Operation,
+    operation: Operation,
 ) -> (PinVerdict, Pins)
 where
     P: PageLike + ?Sized,
     L: PinPolicy + ?Sized,
 {
-    let (mut verdict, mut found) = (PinVerdict::Proceed, Pins::None);
-    let mode = policy.mode();
-    if mode.reads_pins() {
+    if policy.mode().reads_pins() {
         let pins = policy.read(page, seen);
         if pins.maybe_pinned() {
-            verdict = policy.verdict(operation(seen.flags), context, pins);
-            if matches!(verdict, PinVerdict::NextVma) && !mode.is_per_vma() {
-                verdict = PinVerdict::SkipPage;
-            }
-            found = pins;
+            return (judge(policy, operation, context, pins), pins);
         }
     }
-    (verdict, found)
+    (PinVerdict::Proceed, Pins::None)
+}
+
+/// The policy's verdict on pins that are not none. A verdict that its mode does not have is read as
+/// "leave the page alone".
+#[inline(always)]
+pub(crate) fn judge<L: PinPolicy + ?Sized>(
+    policy: &L,
+    operation: Operation,
+    context: Context,
+    pins: Pins,
+) -> PinVerdict {
+    match policy.verdict(operation, context, pins) {
+        PinVerdict::NextVma if !policy.mode().is_per_vma() => PinVerdict::SkipPage,
+        verdict => verdict,
+    }
 }

@@ -84,7 +84,7 @@ where
         return None;
     }
     let (seen, context) = (page.snapshot(), control.context);
-    let (verdict, pins) = policy::ask(&control.policy, page, seen, context, |_| operation);
+    let (verdict, pins) = policy::ask(&control.policy, page, seen, context, operation);
     (!verdict.proceeds()).then_some(pins)
 }
 

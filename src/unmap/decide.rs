@@ -86,6 +86,7 @@ pub enum Inconsistency {
 pub const fn look(flags: UnmapFlags, vma: VmFlags, page: PageFlags, entry: PteFlags) -> Look {
     let migration = flags.contains(UnmapFlags::MIGRATION);
     if entry.contains(PteFlags::PMD) {
+        rare();
         if migration && is_whole(flags, page) {
             return Look::Take {
                 kind: TakeKind::Pmd,
@@ -109,19 +110,25 @@ pub const fn look(flags: UnmapFlags, vma: VmFlags, page: PageFlags, entry: PteFl
     }
     if !flags.contains(UnmapFlags::IGNORE_MLOCK) {
         if vma.contains(VmFlags::LOCKED) {
+            rare();
             return Look::Mlocked {
                 mlock_page: !page.is_compound(),
             };
         }
         if flags.contains(UnmapFlags::MUNLOCK) {
+            rare();
             return Look::NextEntry;
         }
     }
     let hugetlb = page.contains(PageFlags::HUGETLB);
+    if hugetlb {
+        rare();
+    }
     if hugetlb && !flags.contains(UnmapFlags::RMAP_LOCKED) {
         return Look::Wrong(Inconsistency::HugetlbNotRmapLocked);
     }
     if migration && page.contains(PageFlags::ZONE_DEVICE) {
+        rare();
         return Look::Take {
             kind: TakeKind::DevicePrivate,
             unshare: hugetlb,
@@ -140,6 +147,11 @@ pub const fn look(flags: UnmapFlags, vma: VmFlags, page: PageFlags, entry: PteFl
         },
     }
 }
+
+/// Marks a branch as rarely taken, so that the compiler does not compute both sides of it.
+#[cold]
+#[inline(never)]
+const fn rare() {}
 
 /// Whether a PMD is migrated as a whole: a transparent huge page's that was not to be split.
 #[inline(always)]
@@ -208,12 +220,15 @@ const fn replace_base(
     cleared: PteFlags,
 ) -> Replacement {
     if page.contains(PageFlags::HWPOISON) && !flags.contains(UnmapFlags::IGNORE_HWPOISON) {
+        rare();
         return Replacement::Poison;
     }
     if cleared.contains(PteFlags::UNUSED) && !vma.contains(VmFlags::UFFD) {
+        rare();
         return Replacement::Unused;
     }
     if flags.intersects(UnmapFlags::MIGRATION.union(UnmapFlags::SPLIT_FREEZE)) {
+        rare();
         return Replacement::Migration(cleared.intersection(PteFlags::MIGRATION_CARRIES));
     }
     if !page.contains(PageFlags::ANON) {

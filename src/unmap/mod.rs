@@ -141,15 +141,22 @@ impl<L: PinPolicy> UnmapRequest<L> {
     }
 
     /// [`ask`](Self::ask) about a page of which `seen` was just taken.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ask_with<P: PageLike + ?Sized>(
         &self,
         page: &P,
         seen: PageSnapshot,
     ) -> (PinVerdict, Pins) {
-        policy::ask(&self.policy, page, seen, self.context, |page| {
-            Operation::of(self.flags, page)
-        })
+        if self.policy.mode().reads_pins() {
+            let pins = self.policy.read(page, seen);
+            if pins.maybe_pinned() {
+                // Only now: most pages are not pinned.
+                let operation = Operation::of(self.flags, seen.flags);
+                let verdict = policy::judge(&self.policy, operation, self.context, pins);
+                return (verdict, pins);
+            }
+        }
+        (PinVerdict::Proceed, Pins::None)
     }
 
     /// Asks the policy about each page of an array, and tells `forbidden` of those that it does not

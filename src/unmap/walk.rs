@@ -138,7 +138,7 @@ where
     }
 
     /// The verdict on an entry whose page table is shared, or may be.
-    #[inline(always)]
+    #[inline]
     fn unshare(&mut self, entry: Entry) -> Option<Verdict> {
         match self.walk.unshare_pmd(&entry, &self.range) {
             SharedTable::No => None,
