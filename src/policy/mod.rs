@@ -12,8 +12,9 @@
 //! | [`SkipOpportunistic`] | [`PerPage`](PinMode::PerPage) | skips the page | refuses | goes on |
 //! | [`SkipLongterm`] | [`PerPage`](PinMode::PerPage) | skips the page if long-term | refuses if long-term | goes on |
 //!
-//! Freeing a pinned page is refused by the last two whatever the pins are; the first two leave that
-//! to the freeze of the reference count, as Linux does.
+//! Freeing a page: [`IgnorePins`] leaves it to the freeze of the reference count, as Linux does.
+//! [`SkipPinned`] forbids it while the page may be pinned, and the last two while it is pinned in
+//! any way.
 
 mod policies;
 
