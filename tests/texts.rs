@@ -209,6 +209,10 @@ fn verdicts_and_outcomes() {
         ),
         (Stop::SwapSlotRefused, "swap slot refused"),
         (Stop::ArchRefused, "refused by the architecture"),
+        (
+            Stop::SharingUnknown,
+            "not known whether the page table is shared",
+        ),
         (Stop::LazyfreeRedirtied, "freed lazily, then written to"),
         (
             Stop::InconsistentAnon,

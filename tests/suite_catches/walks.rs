@@ -138,6 +138,7 @@ fn the_suite_holds_for_a_page_without_a_lie() {
     right::<CountedPage>();
     right::<WordPage>();
     right::<LargePage>();
+    right::<CountedPage>();
 }
 
 pub(crate) fn failure<P: BuildPage>(lie: Lie) -> SuiteFailure {

@@ -5,7 +5,7 @@ use super::rules::{allowed, done, flags, may_leave, used};
 use super::world::Truth;
 use super::{Act, ListsBroken, Stale, TestLists, Whereabouts};
 use crate::flags::{PageFlags, VmFlags};
-use crate::pin::{PinKind, RefsLeft};
+use crate::pin::{PinKind, Released};
 use crate::policy::PinPolicy;
 use crate::reclaim::{PageOps, PageOut, Referenced, Removal};
 use crate::rmap::Outcome;
@@ -267,7 +267,7 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
         )
     }
 
-    fn put_last(&mut self, page: &B::Page) -> Option<RefsLeft> {
+    fn put_last(&mut self, page: &B::Page) -> Option<Released> {
         self.callback(
             "put_last",
             page,
@@ -278,7 +278,7 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
                 };
                 allowed(truth.unflushed == 0, "given up before its TLB flush")?;
                 let others = truth.holds > 0 || truth.is_pinned() || after.maps > 0;
-                let last = left == RefsLeft::Last;
+                let last = matches!(left, Released::Free | Released::UnparkAndFree);
                 done(last != others, "whether it was the last reference")?;
                 if last {
                     truth.out = true;

@@ -2,7 +2,7 @@
 
 use super::tables::Reverse;
 use super::{Fault, Injected, Page, Pager, Pte, Slot};
-use pinfold::pin::RefsLeft;
+use pinfold::pin::Released;
 use pinfold::reclaim::{PageOps, PageOut, Referenced, Removal};
 use pinfold::unmap::UnmapError;
 use pinfold::{
@@ -182,15 +182,15 @@ impl PageOps for Pager {
         Attempt::Done
     }
 
-    fn put_last(&mut self, page: &Page) -> Option<RefsLeft> {
+    fn put_last(&mut self, page: &Page) -> Option<Released> {
         let last = page.put_refs(1);
         if !last {
             self.elsewhere.push(page.id);
         }
         Some(if last || self.is(Fault::PutLastAlwaysLast) {
-            RefsLeft::Last
+            Released::Free
         } else {
-            RefsLeft::Some
+            Released::Done
         })
     }
 

@@ -5,7 +5,7 @@ use super::text::{debug, error};
 use crate::{hidden, keep, opaque};
 use pinfold::reclaim::ScanFlags;
 use pinfold::{
-    PageFlags, PageLike, PageSnapshot, PlainPage, PlainVma, PteFlags, RefCounts, UnknownFlags,
+    BadFlags, PageFlags, PageLike, PageSnapshot, PlainPage, PlainVma, PteFlags, RefCounts,
     UnmapFlags, VmFlags, Vma,
 };
 
@@ -24,9 +24,8 @@ fn flags() {
     debug::<VmFlags>(&opaque());
     debug::<PteFlags>(&opaque());
     debug::<ScanFlags>(&opaque());
-    keep(ScanFlags::direct());
-    keep(ScanFlags::background());
-    error::<UnknownFlags>(&UnknownFlags(opaque()));
+    error::<BadFlags>(&BadFlags::Unknown(opaque()));
+    error::<BadFlags>(&BadFlags::Munlock(opaque()));
     set_of_flags();
 }
 

@@ -69,6 +69,7 @@ fn drivers() {
         return;
     };
     let request = UnmapRequest::with_context(request, opaque());
+    keep(UnmapRequest::under(opaque(), SkipPinned).is_ok());
     keep(UnmapRequest::flags(&request));
     keep(UnmapRequest::policy(&request));
     keep(UnmapRequest::context(&request));

@@ -7,12 +7,12 @@ use pinfold::pin::race::FastPinError;
 use pinfold::pin::{
     LedgerError, LedgerFault, OwnerUse, PinCount, PinError, PinKind, Pins, RefsLeft, Unpinned,
 };
-use pinfold::reclaim::{self, ActivateReason, Fate, KeepReason, Lru, Refill};
+use pinfold::reclaim::{self, ActivateReason, Fate, KeepReason, Lru, PageOp, Refill};
 use pinfold::unmap::decide::Inconsistency;
-use pinfold::unmap::{Stop, UnmapError};
+use pinfold::unmap::{Callback, Stop, UnmapError};
 use pinfold::{
     Cleared, Context, CounterDelta, Entry, FlushMode, Hook, NewEntry, Operation, Outcome,
-    PageFlags, PageSnapshot, PinVerdict, PlainPage, PlainVma, PteFlags, RefCounts,
+    PageFlags, PageSnapshot, PinMode, PinVerdict, PlainPage, PlainVma, PteFlags, Reason, RefCounts,
     Requester, SharedTable, UnmapFlags, Verdict, VmFlags, Zone,
 };
 
@@ -104,8 +104,7 @@ opaque_enum!(Pins: Pins::None,
 opaque_enum!(PinError:
     PinError::Overflow, PinError::Underflow, PinError::Blocked, PinError::Free);
 opaque_enum!(RefsLeft: RefsLeft::Some, RefsLeft::Last);
-opaque_enum!(Unpinned:
-    Unpinned::Done, Unpinned::Unpark, Unpinned::Free, Unpinned::UnparkAndFree);
+opaque_enum!(Unpinned: Unpinned::Done, Unpinned::Unpark, Unpinned::Free);
 opaque_enum!(FastPinError:
     FastPinError::Changed, FastPinError::Refused(opaque()), FastPinError::Lost(opaque()));
 opaque_enum!(LedgerError:
@@ -135,6 +134,7 @@ opaque_struct!(Context {
     requester,
     priority
 });
+opaque_enum!(PinMode: PinMode::Ignore, PinMode::PerVma, PinMode::PerPage);
 opaque_enum!(PinVerdict:
     PinVerdict::Proceed, PinVerdict::NextVma, PinVerdict::SkipPage, PinVerdict::Refuse);
 
@@ -158,7 +158,8 @@ opaque_enum!(Inconsistency:
     Inconsistency::EntryOutsideRange);
 opaque_enum!(Stop:
     Stop::Mlocked, Stop::Young, Stop::PinAppeared(opaque()), Stop::SwapSlotRefused,
-    Stop::ArchRefused, Stop::LazyfreeRedirtied, Stop::InconsistentAnon);
+    Stop::ArchRefused, Stop::LazyfreeRedirtied, Stop::InconsistentAnon,
+    Stop::SharingUnknown);
 opaque_enum!(Verdict:
     Verdict::Done, Verdict::Unshared, Verdict::NotLocked, Verdict::NotMigratable,
     Verdict::NextVma(opaque()), Verdict::SkipPage(opaque()), Verdict::Refused(opaque()),
