@@ -292,7 +292,7 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
 
     fn write_room(&mut self) -> u32 {
         let room = self.lists.write_room();
-        let less = !self.state.quiet && self.state.choices.one_in(4);
+        let less = !self.state.quiet && self.state.choices.one_in(2);
         self.state.write_room = if less {
             room.min(self.state.choices.below(3))
         } else {

@@ -10,9 +10,10 @@ use crate::unmap::Attempt;
 impl<B: TestLists> Checked<'_, '_, B> {
     pub(super) fn add_pages(&mut self) {
         let pages = self.state.choices.index(MAX_PAGES).saturating_add(1);
+        let kinds = self.kinds();
         for _ in 0..pages {
             let id = self.state.len;
-            let flags = self.new_flags();
+            let flags = self.new_flags(kinds);
             let mut mappings = [(VmFlags::empty(), PteFlags::empty()); 3];
             for mapping in &mut mappings {
                 *mapping = self.new_mapping();
@@ -51,23 +52,35 @@ impl<B: TestLists> Checked<'_, '_, B> {
         }
     }
 
-    fn new_flags(&mut self) -> PageFlags {
+    /// The kinds of pages of this world: all, or those of one list, so that batches are long.
+    fn kinds(&mut self) -> &'static [PageFlags] {
         const FILE: PageFlags = PageFlags::PAGE_CACHE;
         const ANON: PageFlags = PageFlags::ANON.union(PageFlags::SWAP_BACKED);
-        const KINDS: [PageFlags; 7] = [
+        const SHMEM: PageFlags = FILE.union(PageFlags::SWAP_BACKED);
+        const FILES: [PageFlags; 2] = [FILE, FILE.union(PageFlags::PRIVATE)];
+        const SWAPPED: [PageFlags; 2] = [ANON, SHMEM];
+        const ALL: [PageFlags; 7] = [
             FILE,
             ANON,
             ANON,
-            FILE.union(PageFlags::SWAP_BACKED),
+            SHMEM,
             FILE.union(PageFlags::PRIVATE),
             // Freed lazily.
             PageFlags::ANON,
             // Cut off its file, and held by its buffers.
             PageFlags::PRIVATE,
         ];
+        match self.state.choices.below(4) {
+            1 => &FILES,
+            2 => &SWAPPED,
+            _ => &ALL,
+        }
+    }
+
+    fn new_flags(&mut self, kinds: &[PageFlags]) -> PageFlags {
         let choices = &mut self.state.choices;
-        let mut flags = choices.pick(&KINDS).unwrap_or(FILE);
-        if flags.contains(FILE) && choices.one_in(3) {
+        let mut flags = choices.pick(kinds).unwrap_or(PageFlags::PAGE_CACHE);
+        if flags.contains(PageFlags::PAGE_CACHE) && choices.one_in(3) {
             flags |= PageFlags::DIRTY;
         }
         for (chance, flag) in [
