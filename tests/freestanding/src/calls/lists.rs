@@ -4,12 +4,12 @@ use super::embedder::{Any, AnyPage};
 use super::text::{debug, error, print};
 use crate::{hidden, keep, opaque};
 use pinfold::conformance::{
-    Act, ListsBroken, ListsFailure, ListsTally, NewPage, Place, SeenPage, Stale, TestLists,
+    Act, ListsBroken, ListsFailure, ListsTally, NewPage, SeenPage, Stale, TestLists, Whereabouts,
     lists_suite,
 };
 use pinfold::invariants::EntryAt;
 use pinfold::pin::PinKind;
-use pinfold::{Hook, PteFlags, VmFlags};
+use pinfold::{Attempt, PteFlags, VmFlags};
 
 pub fn call() {
     keep(suite(&mut Any));
@@ -26,7 +26,7 @@ impl TestLists for Any {
         Self
     }
 
-    fn pin_in_walk(page: &AnyPage, kind: PinKind) -> Hook {
+    fn pin_in_walk(page: &AnyPage, kind: PinKind) -> Attempt {
         keep((page, kind));
         opaque()
     }
@@ -37,29 +37,29 @@ impl TestLists for Any {
 
     super::embedder::answers_anything! {
         &mut end_migration(page: &AnyPage) -> ();
-        &mut add(id: usize, page: &NewPage<'_>) -> Hook;
-        &mut act(id: usize, act: Act) -> Hook;
+        &mut add(id: usize, page: &NewPage<'_>) -> Attempt;
+        &mut act(id: usize, act: Act) -> Attempt;
     }
     super::embedder::answers_anything! {
         &id(page: &AnyPage) -> usize;
         &see(id: usize) -> SeenPage;
         &entry(id: usize, at: usize) -> Option<EntryAt>;
         &refs_per_pin() -> u32;
-        &refs_of_place(place: Place) -> u32;
+        &refs_there(whereabouts: Whereabouts) -> u32;
         &slots_in_use() -> Option<u32>;
     }
 }
 
-super::values::opaque_enum!(Place:
-    Place::List(opaque()), Place::Parked, Place::Isolated, Place::Elsewhere, Place::AwaitsFlush,
-    Place::Free);
+super::values::opaque_enum!(Whereabouts:
+    Whereabouts::Listed(opaque()), Whereabouts::Isolated, Whereabouts::Elsewhere,
+    Whereabouts::Free);
 super::values::opaque_enum!(Stale: Stale::No, Stale::Clean, Stale::Dirty);
 super::values::opaque_enum!(Act:
     Act::Pin(opaque()), Act::Unpin(opaque()), Act::DmaWrite(opaque()),
     Act::Store(opaque(), opaque()), Act::Hold, Act::Release, Act::Lock, Act::Unlock,
     Act::EndWriteback);
 super::values::opaque_struct!(SeenPage {
-    place,
+    whereabouts,
     flags,
     refs,
     maps,
@@ -83,7 +83,7 @@ super::values::opaque_enum!(ListsBroken:
     ListsBroken::Touched { what: hidden("it") },
     ListsBroken::Forbidden { why: hidden("it") },
     ListsBroken::Endless { taken: opaque() },
-    ListsBroken::NotReclaimed { place: opaque() },
+    ListsBroken::NotReclaimed { whereabouts: opaque() },
     ListsBroken::Invariant { broken: opaque() });
 
 fn suite<B: TestLists>(lists: &mut B) -> bool {
@@ -115,7 +115,7 @@ fn asked<B: TestLists<Page = AnyPage>>(lists: &mut B) {
     keep(TestLists::act(lists, opaque(), opaque()));
     TestLists::end_migration(lists, &page);
     keep(TestLists::refs_per_pin(lists));
-    keep(TestLists::refs_of_place(lists, opaque()));
+    keep(TestLists::refs_there(lists, opaque()));
     keep(TestLists::slots_in_use(lists));
     keep(<B as TestLists>::pin_in_walk(&page, opaque()));
     keep(<B as TestLists>::injected().is_some());
@@ -124,7 +124,7 @@ fn asked<B: TestLists<Page = AnyPage>>(lists: &mut B) {
 }
 
 fn texts() {
-    debug::<Place>(&opaque());
+    debug::<Whereabouts>(&opaque());
     debug::<Stale>(&opaque());
     debug::<SeenPage>(&opaque());
     debug::<Act>(&opaque());
