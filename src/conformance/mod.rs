@@ -50,6 +50,7 @@ mod faults;
 mod lists;
 mod machine;
 mod observe;
+mod told;
 mod vmas;
 
 pub use case::{Case, MAX_ENTRIES, MAX_VMAS, Rng};
@@ -59,8 +60,9 @@ pub use lists::{
     Act, ListsBroken, ListsFailure, ListsTally, MAX_PAGES, NewPage, SeenPage, Stale, TestLists,
     Whereabouts, lists_suite,
 };
-pub use machine::{Answers, EntrySlot, EntryState, Machine, Told};
+pub use machine::{Answers, EntrySlot, EntryState, Machine};
 pub use observe::{Observed, Reach, observe};
+pub use told::Told;
 pub use vmas::{OneVma, Vmas};
 
 use crate::debug::debug_fields;

@@ -46,6 +46,11 @@ impl TestPage for CountedPage {
 
 impl BuildPage for CountedPage {
     fn build(state: &PageState) -> Option<Self> {
+        // A walk may take one pin more.
+        if state.short >= PageRefs::MAX_SHORT_PINS || state.longterm >= PageRefs::MAX_LONGTERM_PINS
+        {
+            return None;
+        }
         let count = PageRefs::new();
         count.unfreeze(state.refs(0)?).ok()?;
         for (pins, kind) in [
