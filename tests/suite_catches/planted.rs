@@ -174,6 +174,7 @@ const PLANTED: &[Row] = &[
         Invariant(PinMissed) | Invariant(PinMiscounted) | Invariant(PinnedUnmapped)),
     row!(PinWithoutReference: References),
     row!(OwnUnmapIgnoresPins: Invariant(PinnedUnmapped)),
+    row!(OwnUnmapForgetsDebt: NotDone),
 ];
 
 #[test]

@@ -74,6 +74,7 @@ pub(crate) enum Fault {
     PinWithoutReference,
     DmaWriteNotDirty,
     OwnUnmapIgnoresPins,
+    OwnUnmapForgetsDebt,
 }
 
 /// How a pager is made.
