@@ -8,11 +8,11 @@
 use core::cell::Cell;
 use core::convert::Infallible;
 use core::num::NonZeroU64;
-use pinfold::pin::{Owners, PinCount, PinKind, PinLedger, PinWord, Pins, Unpinned};
+use pinfold::pin::{Owners, PinCount, PinKind, PinLedger, PinWord, Pins, Released};
 use pinfold::reclaim::{
     Futility, Lists, Lru, LruScan, PageOps, Referenced, Removal, ScanControl, ScanFlags,
 };
-use pinfold::shrinker::{Scan, Shrinker, shrink_pages};
+use pinfold::shrinker::{Scan, Shrinker};
 use pinfold::{Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, UnmapRequest};
 use std::collections::VecDeque;
 
@@ -55,7 +55,7 @@ impl Shrinker for Gpu<'_> {
         let mut freed = 0;
         while freed < objects.get() {
             let Some(page) = self.pinned.pop() else { break };
-            if page.pins.unpin(PinKind::Longterm) == Ok(Unpinned::Unpark) {
+            if page.pins.unpin(PinKind::Longterm) == Ok(Released::Unpark) {
                 self.unparked.push(page);
             }
             freed += 1;
@@ -197,7 +197,7 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
     }
 
     let missing = scan.target() - scan.reclaimed();
-    let shrunk = shrink_pages(&mut machine.gpu, missing);
+    let shrunk = Pass::shrink_pages(&mut machine.gpu, missing);
     machine.ledger.release_pages(&charge, shrunk.pages)?;
     for page in core::mem::take(&mut machine.gpu.unparked) {
         machine.parked -= 1;

@@ -7,7 +7,7 @@ use super::lists::PARKED;
 use super::memory::Memory;
 use super::pinners::{Act, Place};
 use crate::error::Error;
-use pinfold::pin::{PinKind, Unpinned};
+use pinfold::pin::{PinKind, Released};
 use pinfold::reclaim::ParkPolicy;
 use pinfold::shrinker::{Deferred, Scan, Shrinker, shrink_slab};
 use pinfold::{PageFlags, PinPolicy};
@@ -183,7 +183,7 @@ impl<'a> Memory<'a> {
             self.pinned -= 1;
             frame.mirrored_by.set(u8::MAX);
         }
-        if unpinned == Ok(Unpinned::Unpark) && self.lists.remove(frame) {
+        if unpinned == Ok(Released::Unpark) && self.lists.remove(frame) {
             self.pinners.counts.unpin_list_ops += 1;
             self.enlist(frame);
         }

@@ -5,7 +5,7 @@ use super::memory::Memory;
 use super::{Machine, lists};
 use crate::error::Error;
 use pinfold::reclaim::ScanControl;
-use pinfold::reclaim::{Futile, Futility, LruScan, Progress, SWAP_CLUSTER_MAX, ScanFlags, Stats};
+use pinfold::reclaim::{Futile, Futility, LruScan, Progress, ScanFlags, Stats};
 use pinfold::{Context, PinPolicy, Requester};
 
 /// What a scan of this machine may do.
@@ -148,7 +148,7 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
         self.memory.spent = 0;
         self.futility.reached();
         while self.memory.free.len() as u32 <= self.memory.marks.min {
-            let mut scan = LruScan::new(SWAP_CLUSTER_MAX as u64);
+            let mut scan = LruScan::new(LruScan::BATCH as u64);
             let progress = scan.run(&mut self.memory, &control);
             self.direct.merge(scan.stats());
             if scan.reclaimed() > 0 {
@@ -191,10 +191,10 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
             let short = u64::from(self.memory.marks.high + 1 - free);
             let mut scan = match self.background.scan.take() {
                 Some(scan) => scan,
-                None => LruScan::new(short.max(SWAP_CLUSTER_MAX as u64)),
+                None => LruScan::new(short.max(LruScan::BATCH as u64)),
             };
             self.memory.spent = 0;
-            let progress = scan.step(&mut self.memory, &control, SWAP_CLUSTER_MAX as u32);
+            let progress = scan.step(&mut self.memory, &control, LruScan::BATCH as u32);
             let spent = std::mem::take(&mut self.memory.spent).max(1);
             self.background.clock += spent;
             self.background.spent += spent;

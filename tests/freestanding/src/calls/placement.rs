@@ -8,7 +8,7 @@ use pinfold::pin::{PinGuard, Pinnable};
 use pinfold::placement::{LongtermRule, PinnedError, PlaceError, PlaceRequest, PlaceStop};
 use pinfold::{
     IgnorePins, PinPolicy, Placed, Placement, PlainPage, SkipLongterm, SkipOpportunistic,
-    SkipPinned, Zone, check_pins, place_and_pin,
+    SkipPinned, Zone, place_and_pin,
 };
 
 pub fn call() {
