@@ -37,15 +37,16 @@
 
 mod asked;
 mod broken;
+mod pinned;
 mod pins;
 mod walk;
 
 pub use asked::{Asked, Counted};
 pub use broken::Broken;
+pub use pinned::{alike, pinned_stays, second_look, skip_touches_nothing};
 pub use pins::{monotone, policy, reading, refined_reading};
 pub use walk::{
-    alike, counters, dirty_kept, flushes, in_place, mlocked_stays, nothing_lost, notifier,
-    pinned_stays, second_look, skip_touches_nothing, slots, walk,
+    counters, dirty_kept, flushes, in_place, mlocked_stays, nothing_lost, notifier, slots, walk,
 };
 
 use crate::debug::debug_fields;

@@ -269,7 +269,8 @@ pub trait PinPolicy {
     /// When the policy is asked.
     const MODE: PinMode = PinMode::PerPage;
 
-    /// Whether `operation` may go on with a page that has these `pins`.
+    /// Whether `operation` may go on with a page that has these `pins`. The drivers ask only about
+    /// pages that may be pinned.
     fn verdict(&self, operation: Operation, context: Context, pins: Pins) -> PinVerdict;
 }
 

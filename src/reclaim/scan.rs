@@ -29,6 +29,7 @@ pub const SWAP_CLUSTER_MAX: usize = 32;
 /// do not count as left to scan: parked ones are on no list, those that were met on a list in its
 /// latest lap are left out of its length, and a list on which a whole lap met nothing else is done
 /// with until others come.
+#[must_use = "a TLB flush may be owed when the pass is over"]
 pub struct LruScan {
     target: u64,
     others: u64,
@@ -75,7 +76,6 @@ pub enum Progress {
 
 impl LruScan {
     /// A pass for `target` base pages.
-    #[must_use]
     pub fn new(target: u64) -> Self {
         Self {
             target,
