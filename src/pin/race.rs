@@ -22,17 +22,19 @@
 //! Weaker fences allow both to read the old value, and then a pinned page loses its entry: the
 //! device goes on with a page that the process no longer maps.
 //!
-//! That a pinned page is not *freed* hangs on e alone, which acts on the very counter that 2 acts
-//! on: [`BiasedRefs::freeze`](super::BiasedRefs::freeze) finds more than it expects, or
+//! Step e alone ensures that a pinned page is not *freed*, because it acts on the same counter as
+//! step 2: [`PageRefs::freeze`](super::PageRefs::freeze) and
+//! [`BiasedRefs::freeze`](super::BiasedRefs::freeze) find more than they expect, or
 //! [`PinWord::block`](super::PinWord::block) finds a pin; and if e is first, 2 is refused. With
-//! `PinWord`, `block` may stand for c and d as well.
+//! `PinWord` and `PageRefs`, `block` may stand for c and d as well. With `PinWord`, each pin must
+//! hold a reference of the count beside it, or the page is freed by whoever drops the last one.
 //!
 //! A page may be freed and used again between 1 and 2. Then 4 sees the entry changed: what the
 //! unmapper did before it let pins in again (`unfreeze`, `unblock`: Release) is seen by whoever gets
 //! one afterwards (`pin`: Acquire). An entry that is put back between 1 and 4, or that maps the same
 //! page again, is no harm: the entry maps the page, and the page is pinned.
 //!
-//! `tests/loom.rs` explores both representations, and shows for each step left out what breaks.
+//! `tests/loom.rs` explores each representation, and shows for each step left out what breaks.
 
 use super::{PinError, PinKind, Pinnable, Pins, Unpinned};
 use crate::sync::{Ordering, fence};
