@@ -36,7 +36,7 @@
 //!
 //! `tests/loom.rs` explores each representation, and shows for each step left out what breaks.
 
-use super::{PinError, PinKind, Pinnable, Pins, Unpinned};
+use super::{PinError, PinGuard, PinKind, Pinnable, Pins};
 use crate::sync::{Ordering, fence};
 use core::fmt;
 
@@ -45,7 +45,10 @@ use core::fmt;
 /// `seen` is the entry as it was read, `reread` reads it again; both with whatever identifies it
 /// (the frame, and the rights that the pin relies on). Linux: `gup_pte_range`, `mm/gup.c`, 5.8.
 ///
-/// If dropping the pin leaves a duty ([`Unpinned`]), [`Pinnable::settle`] gets it.
+/// If dropping the pin leaves something to do ([`Unpinned`](super::Unpinned)),
+/// [`Pinnable::settle`] does it. If `reread` unwinds, the pin is dropped.
+///
+/// For several pages, all or none: [`PinGuard::pin_with`].
 ///
 /// # Errors
 ///
@@ -61,17 +64,18 @@ where
     E: PartialEq,
 {
     page.try_pin(kind).map_err(FastPinError::Refused)?;
+    // Drops the pin if `reread` unwinds.
+    let mut pin = PinGuard::adopt([page], kind);
     // Pairs with the fence in `second_look`: that one sees the pin, or we see the entry cleared.
     fence(Ordering::SeqCst);
     if reread() == seen {
+        core::mem::forget(pin);
         return Ok(());
     }
-    match page.unpin(kind) {
-        Ok(Unpinned::Done) => {}
-        Ok(duty) => page.settle(duty),
-        Err(error) => return Err(FastPinError::Lost(error)),
+    match pin.release() {
+        Ok(()) => Err(FastPinError::Changed),
+        Err(failed) => Err(FastPinError::Lost(failed.error)),
     }
-    Err(FastPinError::Changed)
 }
 
 /// Asks for the pins once more, after the entry was cleared.
