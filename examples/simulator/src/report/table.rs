@@ -48,8 +48,7 @@ pub fn table(report: &Report<'_>, all: bool, width: usize) -> String {
             notes += " The ranges over the seeds are in a wider terminal, in --all and in --json.";
         }
     }
-    let missing = |value: &Value| value.value.is_none();
-    if report.rows.iter().any(|row| row.values.iter().any(missing)) {
+    if table.text.split_whitespace().any(|word| word == "-") {
         notes +=
             " -: no run reached the end, or too few stalls (a p99 needs 100, a p95 20, a p90 10).";
     }

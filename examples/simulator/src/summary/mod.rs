@@ -56,9 +56,11 @@ impl<'a> Row<'a> {
         self.runs.iter().filter_map(ended)
     }
 
-    /// Whether no run has a value other than 0.
+    /// Whether a measure is 0 or unknown, in all runs together and in each.
     pub fn is_nothing(&self, key: &str) -> bool {
-        self.value(key).highest.is_none_or(|highest| highest == 0.0)
+        let value = self.value(key);
+        let values = value.by_seed.iter().chain([&value.value]);
+        values.flatten().all(|&value| value == 0.0)
     }
 }
 
