@@ -5,7 +5,8 @@ use pinfold::PageFlags;
 use serde::Serialize;
 use std::fmt;
 
-/// Where a run ended, and why. Nobody has pages pinned by then: those who had were killed before.
+/// Where a run ended, and why. In a replay nobody has pages pinned by then: those who had were killed
+/// before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OutOfMemory {
     /// The number of the request that needed a frame, from 0.

@@ -27,6 +27,8 @@ th{font-weight:600;vertical-align:bottom}
 .dot{display:inline-block;width:11px;height:11px;border-radius:2px;margin-right:7px}
 .range{display:block;font-size:11px;color:var(--quiet)}
 .text td{text-align:left;white-space:normal;vertical-align:top}
+.text td:first-child{white-space:nowrap}
+.numbers td:first-child{position:sticky;left:0;background:var(--panel);white-space:normal}
 ";
 
 fn escape(text: &str) -> String {
@@ -148,7 +150,7 @@ fn numbers(html: &mut String, report: &Report<'_>) {
         );
     }
     html.push_str("-: no run reached the end, or too few stalls (a p99 needs 100 of them).");
-    html.push_str("</p>\n<div class=\"wide\"><table>\n<tr><th></th>");
+    html.push_str("</p>\n<div class=\"wide\"><table class=\"numbers\">\n<tr><th></th>");
     for row in &report.rows {
         let _ = write!(html, "<th>{}{}</th>", dot(row), row.policy.name());
     }
