@@ -41,7 +41,8 @@
 //! | you want | you use |
 //! | --- | --- |
 //! | only the decisions, for an analysis or a simulation | [`unmap::decide`], [`reclaim::decide`], [`PinPolicy::verdict`] |
-//! | to count pins | [`pin::BiasedRefs`], [`pin::LargePageRefs`], `pin::PinWord`, [`pin::PinLedger`] |
+//! | to count references and pins | `pin::PageRefs`; beside counts of your own [`pin::BiasedRefs`], [`pin::LargePageRefs`], `pin::PinWord` |
+//! | to know who pins | [`pin::PinLedger`] |
 //! | to take a page out of one VMA, or all | [`try_to_unmap_one`], [`try_to_unmap`] |
 //! | to reclaim from lists | [`reclaim::shrink_page`], [`reclaim::LruScan`] |
 //! | devices that give pages back | [`Shrinker`], [`revoke::Ladder`], [`PinOwner`] |
@@ -124,8 +125,8 @@
 //!
 //! # Versions
 //!
-//! The minimum supported Rust version is 1.85; raising it is a minor release. `PinWord` exists
-//! where there are 64-bit atomics; everything else needs 32-bit ones at most.
+//! The minimum supported Rust version is 1.85; raising it is a minor release. `PageRefs` and
+//! `PinWord` exist where there are 64-bit atomics; everything else needs 32-bit ones at most.
 #![no_std]
 
 #[cfg(feature = "test-utils")]

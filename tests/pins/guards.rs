@@ -289,6 +289,28 @@ fn unwinding_in_a_guard_releases_the_other_pages_once() {
     }
 }
 
+#[test]
+fn unwinding_in_a_fast_pin_drops_it() {
+    for at in ["", "unpin", "settle"] {
+        let [page, ..] = panics(0, at);
+        if at == "settle" {
+            assert_eq!(page.refs.try_get_ref(), Ok(()));
+        }
+        unwinds(|| {
+            let reread = || {
+                assert!(!at.is_empty(), "on purpose");
+                if at == "settle" {
+                    assert_eq!(page.refs.put_ref(), Ok(RefsLeft::Some));
+                    assert_eq!(page.refs.put_ref(), Ok(RefsLeft::Some));
+                }
+                8
+            };
+            assert!(pin_fast(&page, SHORT, 7, reread).is_err());
+        });
+        assert_eq!(page.refs.get(), i32::from(at != "settle"), "{at}");
+    }
+}
+
 /// Where pages are kept is the caller's: a slice, an array, a vector, shared ones.
 #[test]
 fn guards_own_their_pages() {

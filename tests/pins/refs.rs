@@ -316,14 +316,14 @@ fn what_is_in_flight_is_not_counted_twice() {
 fn threads_leave_it_as_it_was() {
     let page = PageRefs::new();
     page.unfreeze(1).unwrap();
-    let frozen = std::sync::atomic::AtomicBool::new(false);
+    let frozen = core::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         for kind in [SHORT, LONG] {
             let (page, frozen) = (&page, &frozen);
             scope.spawn(move || {
                 for _ in 0..20_000 {
                     if page.pin(kind).is_ok() {
-                        assert!(!frozen.load(std::sync::atomic::Ordering::SeqCst));
+                        assert!(!frozen.load(core::sync::atomic::Ordering::SeqCst));
                         assert_eq!(page.unpin(kind), Ok(Unpinned::Done));
                     }
                 }
@@ -331,8 +331,8 @@ fn threads_leave_it_as_it_was() {
         }
         for _ in 0..20_000 {
             if page.freeze(1).is_ok() {
-                frozen.store(true, std::sync::atomic::Ordering::SeqCst);
-                frozen.store(false, std::sync::atomic::Ordering::SeqCst);
+                frozen.store(true, core::sync::atomic::Ordering::SeqCst);
+                frozen.store(false, core::sync::atomic::Ordering::SeqCst);
                 page.unfreeze(1).unwrap();
             }
             if page.block().is_ok() {

@@ -7,8 +7,8 @@ use crate::pin::{PinCount, PinError, PinKind, UnexpectedRefs, Unpinned};
 pub(super) const LIVE: u64 = 1 << 3;
 
 pub(super) const REFS: Field = Field::new(4, 22, 20, true);
-pub(super) const SHORT: Field = Field::new(26, 18, 16, false);
-pub(super) const LONGTERM: Field = Field::new(44, 20, 18, false);
+const SHORT: Field = Field::new(26, 18, 16, false);
+const LONGTERM: Field = Field::new(44, 20, 18, false);
 
 /// What a [`PageRefs`](super::PageRefs) says at one instant.
 ///
@@ -33,6 +33,27 @@ pub(super) const fn field(kind: PinKind) -> Field {
     match kind {
         PinKind::Short => SHORT,
         PinKind::Longterm => LONGTERM,
+    }
+}
+
+pub(super) const fn unit(kind: PinKind) -> u64 {
+    match kind {
+        PinKind::Short => SHORT.unit,
+        PinKind::Longterm => LONGTERM.unit,
+    }
+}
+
+pub(super) const fn high(kind: PinKind) -> u64 {
+    match kind {
+        PinKind::Short => SHORT.high,
+        PinKind::Longterm => LONGTERM.high,
+    }
+}
+
+pub(super) const fn surely_pinned(bits: u64, kind: PinKind) -> bool {
+    match kind {
+        PinKind::Short => SHORT.surely_at_least(bits, 1),
+        PinKind::Longterm => LONGTERM.surely_at_least(bits, 1),
     }
 }
 

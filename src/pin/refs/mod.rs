@@ -8,7 +8,7 @@ use super::field::{Field, update};
 use super::refusal::{BlockError, NotBlocked, NotParked, ParkError};
 use super::{PinError, PinKind, Pinnable, UnexpectedRefs, Unpinned, marks};
 use crate::sync::{AtomicU64, Ordering, const_unless_loom};
-use bits::{LIVE, LONGTERM, REFS, SHORT, duty, field, refuses_pins, refuses_refs};
+use bits::{LIVE, REFS, duty, field, high, refuses_pins, refuses_refs, surely_pinned, unit};
 use marks::{BLOCKED, EVER_PINNED, PARKED};
 
 /// A page's references and its pins in one word, in which each pin holds a reference.
@@ -203,14 +203,10 @@ impl PageRefs {
     /// away, [`PinError::Overflow`] at the limit of this kind. Nothing has changed.
     #[inline]
     pub fn pin(&self, kind: PinKind) -> Result<(), PinError> {
-        let (unit, high) = match kind {
-            PinKind::Short => (SHORT.unit, SHORT.high),
-            PinKind::Longterm => (LONGTERM.unit, LONGTERM.high),
-        };
         // Acquire: pairs with the Release of `unfreeze` and `unblock`. A pinner without locks adds a
         // fence against the unmapper's (`race::pin_fast`).
-        let before = self.bits.fetch_add(unit, Ordering::Acquire);
-        if before & (LIVE | BLOCKED | EVER_PINNED | high) == LIVE | EVER_PINNED {
+        let before = self.bits.fetch_add(unit(kind), Ordering::Acquire);
+        if before & (LIVE | BLOCKED | EVER_PINNED | high(kind)) == LIVE | EVER_PINNED {
             return Ok(());
         }
         self.pin_slow(before, kind)
@@ -223,16 +219,15 @@ impl PageRefs {
     /// [`PinError::Underflow`] if no pin of this kind is held. Nothing has changed.
     #[inline]
     pub fn unpin(&self, kind: PinKind) -> Result<Unpinned, PinError> {
-        let field = field(kind);
         // Release: pairs with the Acquire of `freeze`, `block`, `release_slow` and `to_bits`.
-        let before = self.bits.fetch_sub(field.unit, Ordering::Release);
+        let before = self.bits.fetch_sub(unit(kind), Ordering::Release);
         if before & (LIVE | BLOCKED | PARKED) == LIVE
-            && field.surely_at_least(before, 1)
+            && surely_pinned(before, kind)
             && REFS.surely_at_least(before, 1)
         {
             return Ok(Unpinned::Done);
         }
-        self.release_slow(before, field)
+        self.release_slow(before, field(kind))
     }
 
     /// Takes the reference count from exactly `expected` to zero, if there is no pin
