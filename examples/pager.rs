@@ -272,8 +272,13 @@ impl<'a> Lists for Pager<'a> {
     }
     fn park(&mut self, page: &'a Page, _: Pins) -> Result<(), &'a Page> {
         // The reference of the list goes to the parked pages.
-        page.count.park().map_err(|_| page)?;
-        self.lists.park(page.number, 1).map_err(|_| page)
+        self.lists.park(page.number, 1).map_err(|_| page)?;
+        if page.count.park().is_err() {
+            // Its last pin is gone meanwhile.
+            let _ = self.lists.remove(page.number);
+            return Err(page);
+        }
+        Ok(())
     }
     fn pages_parked(&self) -> u64 {
         self.lists.pages_parked()
