@@ -14,7 +14,7 @@ use pinfold::reclaim::{
     Futility, Link, Lists, Lru, LruScan, PageLists, PageOps, Referenced, Removal, ScanControl,
     ScanFlags,
 };
-use pinfold::shrinker::{Scan, Shrinker};
+use pinfold::shrinker::{Pass, Scan, Shrinker};
 use pinfold::{
     Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, UnmapError, UnmapRequest,
 };

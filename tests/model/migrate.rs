@@ -5,7 +5,7 @@ use super::machine::{Machine, Place};
 use super::memory::Pte;
 use super::tables::Reverse;
 use pinfold::pin::{PinKind, Refined};
-use pinfold::placement::{PlaceRequest, Placed, Zone, place_and_pin};
+use pinfold::placement::{PlaceRequest, Placed, Zone, check_pins, place_and_pin};
 use pinfold::reclaim::{Lru, LruScan, ScanControl};
 use pinfold::{
     Context, Operation, Outcome, PageFlags, SkipOpportunistic, UnmapFlags, UnmapRequest,

@@ -2,7 +2,7 @@
 
 use crate::machine::Frame;
 use pinfold::pin::{PinKind, Pins, Refined};
-use pinfold::placement::{LongtermRule, Placement, Zone};
+use pinfold::placement::{LongtermRule, Placement, Zone, check_pins};
 use pinfold::{
     Context, IgnorePins, Operation, PinPolicy, PinVerdict, SkipLongterm, SkipOpportunistic,
     SkipPinned,

@@ -5,7 +5,7 @@ use pinfold::pin::{
     Accounting, Charge, Charged, LedgerError, OwnerId, PinCount, PinError, PinKind, PinLedger,
     PinWord, Pinnable, Released,
 };
-use pinfold::placement::{PlaceRequest, PlaceStop, Placed, Zone, place_and_pin};
+use pinfold::placement::{PlaceRequest, PlaceStop, Placed, Zone, check_pins, place_and_pin};
 use pinfold::{Context, Operation, PageFlags, PageLike, PinPolicy};
 
 #[derive(Debug)]
