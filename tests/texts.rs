@@ -10,8 +10,8 @@ use pinfold::conformance::PageState;
 use pinfold::invariants::Broken;
 use pinfold::pin::race::FastPinError;
 use pinfold::pin::{
-    BlockError, LedgerError, LedgerFault, NotBlocked, NotParked, ParkError, PinAllError, PinCount,
-    PinError, PinGuard, PinKind, PinLedger, PinWord, Pins, ReleaseError, UnexpectedRefs,
+    LedgerError, LedgerFault, PinAllError, PinCount, PinError, PinGuard, PinKind, PinLedger,
+    PinStateError, PinWord, Pins, ReleaseError, UnexpectedRefs,
 };
 use pinfold::placement::{PlaceError, PlaceStop, Zone};
 use pinfold::reclaim::ShrinkError;
@@ -52,17 +52,17 @@ fn pins_and_their_errors() {
         longterm: None,
     };
     prints([
-        (BlockError::Pinned(three), "3 pins are held"),
-        (BlockError::Parked, "the page is parked"),
-        (BlockError::AlreadyBlocked, "pins are blocked already"),
+        (PinStateError::Pinned(three), "3 pins are held"),
+        (PinStateError::Parked, "the page is parked"),
+        (PinStateError::Blocked, "pins are blocked already"),
     ]);
     prints([
-        (ParkError::NotPinned, "the page is not pinned"),
-        (ParkError::AlreadyParked, "the page is parked already"),
-        (ParkError::Blocked, "pins are blocked on this page"),
+        (PinStateError::NotPinned, "the page is not pinned"),
+        (PinStateError::Parked, "the page is parked already"),
+        (PinStateError::Blocked, "pins are blocked on this page"),
     ]);
-    prints([(NotBlocked, "pins are not blocked on this page")]);
-    prints([(NotParked, "the page is not parked")]);
+    prints([(PinStateError, "pins are not blocked on this page")]);
+    prints([(PinStateError, "the page is not parked")]);
     prints([(UnexpectedRefs(7), "the page has 7 references")]);
     prints([
         (

@@ -160,15 +160,7 @@ fn replace() {
             "swap" => format!("swap: {}", swap.all(state)),
             other => other.to_owned(),
         };
-        let of = |kind| {
-            named(decide::replace_kind(
-                kind,
-                request,
-                vma,
-                page,
-                state.entry(),
-            ))
-        };
+        let of = |kind| named(decide::replace(kind, request, vma, page, state.entry()));
         let said = named(decide::replace(request, vma, page, state.entry()));
         assert_eq!(said, expected, "{}", state.describe());
         assert_eq!(of(TakeKind::Base), expected, "{}", state.describe());

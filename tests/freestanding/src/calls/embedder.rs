@@ -4,8 +4,7 @@ use super::values::Mishap;
 use crate::{Opaque, hidden, keep, opaque};
 use core::ops::Range;
 use pinfold::pin::{
-    OwnerUse, Owners, PinCount, PinError, PinKind, PinReading, Pinnable, Pins, RefsLeft, Unpinned,
-};
+    OwnerUse, Owners, PinCount, PinError, PinKind, PinReading, Pinnable, Pins, Released, };
 use pinfold::reclaim::{
     Lists, Lru, PageOps, PageOut, Referenced, Removal,
     Watermark,
@@ -69,9 +68,9 @@ impl PageLike for AnyPage {
 impl Pinnable for AnyPage {
     answers_anything! {
         &try_pin(kind: PinKind) -> Result<(), PinError>;
-        &unpin(kind: PinKind) -> Result<Unpinned, PinError>;
+        &unpin(kind: PinKind) -> Result<Released, PinError>;
         &set_dirty() -> ();
-        &settle(duty: Unpinned) -> ();
+        &settle(duty: Released) -> ();
     }
 }
 
@@ -105,7 +104,7 @@ impl PageLike for BarePage {
 impl Pinnable for BarePage {
     answers_anything! {
         &try_pin(kind: PinKind) -> Result<(), PinError>;
-        &unpin(kind: PinKind) -> Result<Unpinned, PinError>;
+        &unpin(kind: PinKind) -> Result<Released, PinError>;
     }
 }
 
@@ -259,7 +258,7 @@ impl PageOps for Any {
         &mut split(page: &AnyPage) -> Result<Hook, Mishap>;
         &mut write_out(page: &AnyPage) -> Result<PageOut, Mishap>;
         &mut release_buffers(page: &AnyPage) -> Result<Hook, Mishap>;
-        &mut put_last(page: &AnyPage) -> Result<Option<RefsLeft>, Mishap>;
+        &mut put_last(page: &AnyPage) -> Result<Option<Released>, Mishap>;
     }
 }
 

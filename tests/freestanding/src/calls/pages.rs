@@ -5,8 +5,7 @@ use super::text::{debug, error};
 use crate::{hidden, keep, opaque};
 use pinfold::reclaim::ScanFlags;
 use pinfold::{
-    BadFlags, PageFlags, PageLike, PageSnapshot, PlainPage, PlainVma, PteFlags, RefCounts,
-    UnmapFlags, VmFlags, Vma,
+    BadFlags, PageFlags, PageLike, PageSnapshot, PlainPage, PlainVma, PteFlags, UnmapFlags, VmFlags, Vma,
 };
 
 pub fn call() {
@@ -69,7 +68,7 @@ fn page<P: PageLike + ?Sized>(page: &P) {
     keep(PageLike::size(page));
     keep(PageLike::explained_refs(page, opaque(), opaque()));
     keep(PageLike::snapshot(page));
-    keep(RefCounts::of(page, opaque()));
+    keep(Refined::counts(page, opaque()));
 }
 
 fn vmas() {

@@ -10,7 +10,7 @@ use pinfold::reclaim::decide::{
 };
 use pinfold::reclaim::{
     ActivateReason, Fate, Futile, Futility, KeepReason, Lists, Lru, LruScan, PageOps, PageOut, Parking, Progress, Refill, Removal, ScanControl, Stats, Unparked, Watermark, age_page,
-    reclaimable_pages, refill, shrink_page, unpark,
+    refill, shrink_page, unpark,
 };
 use pinfold::unmap::Owed;
 use pinfold::{FlushDebt, IgnorePins, PinPolicy, UnmapRequest};
@@ -35,12 +35,12 @@ fn decisions() {
     keep(decide::references(opaque(), opaque()));
     debug::<Entrance>(&decide::entrance(opaque(), opaque(), opaque()));
     keep(decide::may_enter_fs(opaque(), opaque()));
-    keep(decide::counts_as(opaque()));
+    keep(opaque().counts_as_io());
     debug::<UnderWriteback>(&decide::under_writeback(opaque(), opaque(), opaque()));
     debug::<Backing>(&decide::backing(opaque(), opaque()));
-    keep(decide::unmap_flags(opaque(), opaque()));
+    keep(UnmapFlags::for_reclaim(opaque(), opaque()));
     debug::<Dirty>(&decide::dirty(opaque(), opaque(), opaque(), opaque()));
-    keep(decide::has_mapping(opaque()));
+    keep(opaque().has_mapping());
     debug::<Leave>(&decide::leave(opaque()));
     keep(decide::frees_swap(opaque(), opaque()));
     debug::<References>(&opaque());
@@ -163,7 +163,7 @@ fn lists<B: Lists<Error = Mishap>>(lists: &mut B) {
     keep(Lists::has_swap(lists));
     keep(Lists::watermark(lists));
     keep(Lists::shrink_others(lists, opaque()));
-    keep(reclaimable_pages(lists));
+    keep(LruScan::reclaimable_pages(lists));
     unparked::<B, Biased>(lists);
     unparked::<B, Refined>(lists);
     unparked::<B, AnyReading>(lists);

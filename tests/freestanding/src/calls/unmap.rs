@@ -47,7 +47,7 @@ fn decisions() {
         debug::<Take>(&take);
     }
     keep(decide::replace(opaque(), opaque(), opaque(), opaque()));
-    keep(decide::replace_kind(
+    keep(decide::replace(
         opaque(),
         opaque(),
         opaque(),

@@ -5,15 +5,13 @@ use core::fmt;
 use core::ops::Range;
 use pinfold::pin::race::FastPinError;
 use pinfold::pin::{
-    LedgerError, LedgerFault, OwnerUse, PinCount, PinError, PinKind, Pins, RefsLeft, Unpinned,
-};
+    LedgerError, LedgerFault, OwnerUse, PinCount, PinError, PinKind, Pins, Released, };
 use pinfold::reclaim::{self, ActivateReason, Fate, KeepReason, Lru, PageOp, Refill};
 use pinfold::unmap::decide::Inconsistency;
 use pinfold::unmap::{Callback, Stop, UnmapError};
 use pinfold::{
     Cleared, Context, CounterDelta, Entry, FlushMode, Hook, NewEntry, Operation, Outcome,
-    PageFlags, PageSnapshot, PinMode, PinVerdict, PlainPage, PlainVma, PteFlags, Reason, RefCounts,
-    Requester, SharedTable, UnmapFlags, Verdict, VmFlags, Zone,
+    PageFlags, PageSnapshot, PinMode, PinVerdict, PlainPage, PlainVma, PteFlags, Reason, Requester, SharedTable, UnmapFlags, Verdict, VmFlags, Zone,
 };
 
 /// What an embedder's callback fails with.
@@ -103,8 +101,8 @@ opaque_enum!(Pins: Pins::None,
     Pins::Maybe { estimate: opaque(), longterm: opaque() }, Pins::Exactly(opaque()));
 opaque_enum!(PinError:
     PinError::Overflow, PinError::Underflow, PinError::Blocked, PinError::Free);
-opaque_enum!(RefsLeft: RefsLeft::Some, RefsLeft::Last);
-opaque_enum!(Unpinned: Unpinned::Done, Unpinned::Unpark, Unpinned::Free);
+opaque_enum!(Released: Released::Done, Released::Free);
+opaque_enum!(Released: Released::Done, Released::Unpark, Released::Free);
 opaque_enum!(FastPinError:
     FastPinError::Changed, FastPinError::Refused(opaque()), FastPinError::Lost(opaque()));
 opaque_enum!(LedgerError:
