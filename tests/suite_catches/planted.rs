@@ -167,7 +167,8 @@ const PLANTED: &[Row] = &[
     // Pins.
     row!(PinMissedInWalk:
         Invariant(PinAppearedUnmapped) | Invariant(PinMissed) | Invariant(PinMiscounted)),
-    row!(LongtermPinMissed: Invariant(PinMissed) | Invariant(PinMiscounted)),
+    row!(LongtermPinMissed:
+        Invariant(PinMissed) | Invariant(PinMiscounted) | Invariant(PinnedUnmapped)),
     row!(PinWithoutReference: References),
     row!(OwnUnmapIgnoresPins: Invariant(PinnedUnmapped)),
 ];
