@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Cases are `{ours,hand}-{plain,packed,kernel}-{pinned,unpinned,mixed}` for `try_to_unmap_one`, the
-//! same with `gate-` in front for the gate alone, and `pins-ours`, `pins-bare`. Each does about a
+//! same with `gate-` in front for the gate alone, and `pins-ours`,
+//! `pins-refs`, `refs`, `pins-bare`. Each does about a
 //! million calls, and only what is in functions called `measured_*` is counted; what callgrind
 //! prints as collected, divided by the printed number of calls, is the figure.
 
@@ -22,7 +23,7 @@ use common::pages::{KernelPage, Packed, PlainCells};
 use common::pins;
 use core::hint::black_box;
 use core::sync::atomic::AtomicU64;
-use pinfold::pin::{PinKind, PinWord};
+use pinfold::pin::{PageRefs, PinKind, PinWord};
 
 const CALLS: usize = 1_000_000;
 
@@ -48,6 +49,16 @@ fn run(case: &str) -> Option<usize> {
     match case {
         "pins-ours" => {
             pins::measured_pins_ours(&PinWord::new(), PinKind::Short, CALLS as u32);
+            return Some(CALLS);
+        }
+        "pins-refs" | "refs" => {
+            let page = PageRefs::new();
+            page.unfreeze(1).unwrap();
+            if case == "refs" {
+                pins::measured_refs(&page, CALLS as u32);
+            } else {
+                pins::measured_pins_refs(&page, PinKind::Short, CALLS as u32);
+            }
             return Some(CALLS);
         }
         "pins-bare" => {

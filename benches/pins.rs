@@ -1,4 +1,4 @@
-//! Taking and releasing a pin of the pin word, beside a bare `fetch_add` and `fetch_sub`, on one
+//! Taking and releasing a pin of the pin word, and a pin or a reference of `PageRefs`, beside a bare `fetch_add` and `fetch_sub`, on one
 //! thread and while another contends for the word.
 //!
 //! `cargo bench --bench pins`. Times are per thousand pairs; ratios within one run are in the
@@ -9,9 +9,12 @@
 
 mod common;
 
-use common::pins::{self, Contended};
+use common::pins::{self, Contended, Own, Refs, RefsPins, Turn, Word};
+use core::sync::atomic::AtomicU64;
 use core::time::Duration;
-use criterion::{Criterion, Throughput};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput};
+use pinfold::pin::PinWord;
 
 const PAIRS: u32 = 1000;
 
@@ -23,26 +26,36 @@ fn main() {
         .configure_from_args();
     pins::check();
 
-    let mut alone = criterion.benchmark_group("pin and unpin/one thread");
-    alone.throughput(Throughput::Elements(PAIRS.into()));
-    alone.bench_function("PinWord", |bencher| {
-        bencher.iter_custom(|times| (0..times).map(|_| pins::alone(PAIRS, true)).sum());
-    });
-    alone.bench_function("fetch_add + fetch_sub", |bencher| {
-        bencher.iter_custom(|times| (0..times).map(|_| pins::alone(PAIRS, false)).sum());
-    });
-    alone.finish();
+    let mut group = criterion.benchmark_group("pin and unpin/one thread");
+    group.throughput(Throughput::Elements(PAIRS.into()));
+    alone::<PinWord>(&mut group);
+    alone::<RefsPins>(&mut group);
+    alone::<Refs>(&mut group);
+    alone::<AtomicU64>(&mut group);
+    group.finish();
 
     let mut group = criterion.benchmark_group("pin and unpin/two threads");
     group.throughput(Throughput::Elements(PAIRS.into()));
     pins::both(&Contended::default(), |own| {
-        group.bench_function("PinWord", |bencher| {
-            bencher.iter_custom(|times| (0..times).map(|_| own.ours(PAIRS)).sum());
-        });
-        group.bench_function("fetch_add + fetch_sub", |bencher| {
-            bencher.iter_custom(|times| (0..times).map(|_| own.bare(PAIRS)).sum());
-        });
+        contended::<PinWord>(&mut group, own);
+        contended::<RefsPins>(&mut group, own);
+        contended::<Refs>(&mut group, own);
+        contended::<AtomicU64>(&mut group, own);
     });
     group.finish();
     criterion.final_summary();
+}
+
+type Group<'a> = BenchmarkGroup<'a, WallTime>;
+
+fn alone<W: Word>(group: &mut Group<'_>) {
+    group.bench_function(W::NAME, |bencher| {
+        bencher.iter_custom(|times| (0..times).map(|_| pins::alone::<W>(PAIRS)).sum());
+    });
+}
+
+fn contended<W: Turn>(group: &mut Group<'_>, own: &Own<'_>) {
+    group.bench_function(W::NAME, |bencher| {
+        bencher.iter_custom(|times| (0..times).map(|_| own.of::<W>(PAIRS)).sum());
+    });
 }

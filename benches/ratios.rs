@@ -11,13 +11,15 @@ mod common;
 use common::cases::{Mix, PAGES, Population, check_all};
 use common::measured::{COPIES, Measured};
 use common::pages::{KernelPage, Packed, PlainCells};
-use common::pins::{self, Contended};
+use common::pins::{self, Contended, Refs, RefsPins, Turn};
 use common::ratio::{Ratio, Scale, fastest, header, paired};
 use common::rmap::Mapped;
 use common::scan::{Array, Fill, MANY, Summed};
 use core::hint::black_box;
+use core::sync::atomic::AtomicU64;
 use core::time::Duration;
 use pinfold::Unmapped;
+use pinfold::pin::PinWord;
 use std::time::Instant;
 
 /// Measures and prints one table.
@@ -115,18 +117,27 @@ fn mapped(scale: Scale) {
     }
 }
 
-/// d. The pin word beside a bare atomic.
+/// d. The counters of one word beside a bare atomic.
 fn contended(scale: Scale) {
     pins::check();
-    header("pin + unpin beside fetch_add + fetch_sub", "ns per pair");
+    header(
+        "take + give back beside fetch_add + fetch_sub",
+        "ns per pair",
+    );
+    contended_of::<PinWord>(scale);
+    contended_of::<RefsPins>(scale);
+    contended_of::<Refs>(scale);
+}
+
+fn contended_of<W: Turn>(scale: Scale) {
     let (rounds, pairs) = (scale.of(300, 1), scale.of(20_000, 1000) as u32);
     paired(
         rounds,
         pairs as usize,
-        || pins::alone(pairs, true),
-        || pins::alone(pairs, false),
+        || pins::alone::<W>(pairs),
+        || pins::alone::<AtomicU64>(pairs),
     )
-    .print("one thread", "<= 1.2");
+    .print(&format!("{}, one thread", W::NAME), "<= 1.2");
     // Short, so that both threads run from the beginning to the end of most. What it costs to hand a
     // cache line over depends on its address: many pairs of them, and the one in the middle counts.
     let (rounds, pairs) = (scale.of(100, 1), scale.of(1000, 100) as u32);
@@ -134,12 +145,12 @@ fn contended(scale: Scale) {
     let mut ratios = Vec::new();
     for place in &places {
         pins::both(place, |own| {
-            let (ours, bare) = (|| own.ours(pairs), || own.bare(pairs));
+            let (ours, bare) = (|| own.of::<W>(pairs), || own.of::<AtomicU64>(pairs));
             ratios.push(paired(rounds, pairs as usize, ours, bare));
         });
     }
     ratios.sort_by(|one, other| one.ratio.total_cmp(&other.ratio));
-    ratios[ratios.len() / 2].print("two threads, one word", "<= 1.2");
+    ratios[ratios.len() / 2].print(&format!("{}, two threads", W::NAME), "<= 1.2");
 }
 
 /// b. The gate over 16 million pages, beside a plain sum over the same memory.

@@ -11,8 +11,9 @@ use core::num::NonZeroU64;
 use pinfold::pin::{Owners, PinCount, PinKind, PinLedger, PinWord, Pins, Unpinned};
 use pinfold::reclaim::{
     Futility, Lists, Lru, LruScan, PageOps, Referenced, Release, Removal, ScanControl, ScanFlags,
+    ShrinkError,
 };
-use pinfold::shrinker::{Count, Scan, Shrinker, shrink_pages};
+use pinfold::shrinker::{Scan, Shrinker, shrink_pages};
 use pinfold::{
     Failure, FlushDebt, Hook, Outcome, PageFlags, PageLike, PinPolicy, UnmapRequest, Unmapped,
 };
@@ -47,8 +48,8 @@ struct Gpu<'a> {
 }
 
 impl Shrinker for Gpu<'_> {
-    fn count(&mut self) -> Count {
-        Count::of(self.pinned.len() as u64)
+    fn count(&mut self) -> Option<u64> {
+        Some(self.pinned.len() as u64)
     }
     fn batch(&self) -> u64 {
         8
@@ -119,6 +120,10 @@ impl<'a> PageOps for Machine<'a> {
             Err(_) => Hook::Refused,
         })
     }
+    fn flush_tlb(&mut self) -> Result<(), Infallible> {
+        // Nothing is mapped, so no TLB holds anything.
+        Ok(())
+    }
 }
 
 impl<'a> Lists for Machine<'a> {
@@ -137,6 +142,10 @@ impl<'a> Lists for Machine<'a> {
     }
     fn free(&mut self, _: &'a Page, _: Release) {
         self.freed += 1;
+    }
+    fn failed(&mut self, _: Option<&&'a Page>, error: ShrinkError<Infallible>) {
+        // Neither an operation nor a walk fails here, so nothing is left to undo.
+        eprintln!("{error}");
     }
     fn park(&mut self, page: &'a Page, _: Pins) -> Result<(), &'a Page> {
         page.pins.park().map_err(|_| page)?;
@@ -178,7 +187,7 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
         ledger,
     };
 
-    let control = ScanControl::new(ScanFlags::MAY_UNMAP | ScanFlags::IO | ScanFlags::FS);
+    let control = ScanControl::new(ScanFlags::direct());
     let mut scan = LruScan::new(40);
     let mut futility = Futility::new(1);
     let progress = scan.run(&mut machine, &control);

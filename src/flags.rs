@@ -21,7 +21,8 @@ bitflags! {
     pub struct UnmapFlags: u32 {
         /// Install migration entries: the page is being moved.
         const MIGRATION = 0x1;
-        /// Only look for locked VMAs, to settle whether the page stays mlocked.
+        /// Only look for locked VMAs, to settle whether the page stays mlocked; not together with
+        /// [`NOT_WITH_MUNLOCK`](Self::NOT_WITH_MUNLOCK).
         const MUNLOCK = 0x2;
         /// Split a huge PMD mapping first.
         const SPLIT_HUGE_PMD = 0x4;
@@ -62,6 +63,23 @@ const_assert_eq!(UnmapFlags::all().bits(), 0x1_01ff);
 impl UnmapFlags {
     /// The bits that Linux 5.8 defines.
     pub const LINUX: Self = Self::from_bits_truncate(0x1ff);
+
+    /// The flags that take or split entries, which `MUNLOCK` does not.
+    ///
+    /// A request with `MUNLOCK` and one of these is inconsistent. Linux 5.8 carries it out, and so do
+    /// the policies that follow it ([`PinMode::Ignore`](crate::PinMode::Ignore),
+    /// [`PinMode::PerVma`](crate::PinMode::PerVma)); under any other the walk refuses it with
+    /// [`BadMunlock`](crate::unmap::UnmapError::BadMunlock).
+    pub const NOT_WITH_MUNLOCK: Self = Self::MIGRATION
+        .union(Self::SPLIT_HUGE_PMD)
+        .union(Self::IGNORE_MLOCK)
+        .union(Self::SPLIT_FREEZE);
+
+    /// Whether `MUNLOCK` is asked together with a flag that takes or splits entries.
+    #[inline]
+    pub(crate) const fn is_bad_munlock(self) -> bool {
+        self.contains(Self::MUNLOCK) && self.intersects(Self::NOT_WITH_MUNLOCK)
+    }
 
     /// Whether no unknown bit is set, which [`from_bits_retain`](Self::from_bits_retain) allows.
     ///

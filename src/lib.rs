@@ -41,11 +41,12 @@
 //! | you want | you use |
 //! | --- | --- |
 //! | only the decisions, for an analysis or a simulation | [`unmap::decide`], [`reclaim::decide`], [`PinPolicy::verdict`] |
-//! | to count pins | [`pin::BiasedRefs`], [`pin::LargePageRefs`], `pin::PinWord`, [`pin::PinLedger`] |
+//! | to count references and pins | `pin::PageRefs`; beside counts of your own [`pin::BiasedRefs`], [`pin::LargePageRefs`], `pin::PinWord` |
+//! | to know who pins | [`pin::PinLedger`] |
 //! | to take a page out of one VMA, or all | [`try_to_unmap_one`], [`try_to_unmap`] |
 //! | to reclaim from lists | [`reclaim::shrink_page`], [`reclaim::LruScan`] |
 //! | devices that give pages back | [`Shrinker`], [`revoke::Ladder`], [`PinOwner`] |
-//! | to place pages before they are pinned for long | [`place_and_pin`], [`may`] |
+//! | to place pages before they are pinned for long | [`place_and_pin`], [`check_pins`] |
 //! | to test that your own memory manager keeps the rules | `invariants`, `conformance` (feature `test-utils`) |
 //!
 //! Decisions are pure functions: state in, a named verdict out. They do not allocate, block, call
@@ -90,8 +91,8 @@
 //!    counted exactly, or both counters sit in one word, override the method that says so.
 //! 2. Implement [`Vma`], or use [`PlainVma`].
 //! 3. Implement [`PageTables`] for a cursor over one page's entries in one VMA: six methods; then
-//!    [`Bookkeeping`], which does nothing by default, for what you have of counters, secondary
-//!    MMUs, swap.
+//!    of [`Bookkeeping`] the methods for what you have of counters, secondary MMUs, swap, hugetlb
+//!    pages and huge mappings. Its table says what happens if one is left out.
 //! 4. Call [`try_to_unmap_one`]; or implement [`Rmap`], one method, and call [`try_to_unmap`].
 //! 5. For reclaim, implement [`reclaim::PageOps`], four methods and what you have beyond them, and
 //!    [`reclaim::Lists`] over your lists.
@@ -106,8 +107,8 @@
 //!   that [`pin::Refined`] states for counters that move while they are read.
 //! - *Nothing is lost.* Whatever callback fails, wherever: no entry, dirty bit, reference, swap slot
 //!   or counter is lost. What even undoing could not mend is handed to the caller
-//!   ([`unmap::Owed`]). A TLB flush that was put off is a [`FlushDebt`] that cannot be dropped by
-//!   accident.
+//!   ([`unmap::Owed`]). A TLB flush that was put off is handed to the caller as a [`FlushDebt`]; the
+//!   compiler warns if the result that holds it is not used at all.
 //! - *A skip touches nothing*, and a pinned page costs the same however often it is mapped.
 //! - *No panic* is reachable from the crate in a release build: a freestanding program that calls
 //!   every entry point links without a panic handler.
@@ -124,8 +125,8 @@
 //!
 //! # Versions
 //!
-//! The minimum supported Rust version is 1.85; raising it is a minor release. `PinWord` exists
-//! where there are 64-bit atomics; everything else needs 32-bit ones at most.
+//! The minimum supported Rust version is 1.85; raising it is a minor release. `PageRefs` and
+//! `PinWord` exist where there are 64-bit atomics; everything else needs 32-bit ones at most.
 #![no_std]
 
 #[cfg(feature = "test-utils")]
@@ -148,9 +149,9 @@ mod vma;
 
 pub use flags::{PageFlags, PteFlags, UnknownFlags, UnmapFlags, VmFlags};
 pub use page::{PageLike, PageSnapshot, PlainPage, RefCounts};
-pub use placement::{Placed, Placement, Refusal, Zone, may, place_and_pin};
+pub use placement::{Placed, Placement, Zone, check_pins, place_and_pin};
 pub use policy::{
-    Context, IgnorePins, Operation, PinPolicy, PinVerdict, Requester, SkipLongterm,
+    Context, IgnorePins, Operation, PinMode, PinPolicy, PinVerdict, Requester, SkipLongterm,
     SkipOpportunistic, SkipPinned,
 };
 pub use revoke::PinOwner;
@@ -158,6 +159,6 @@ pub use rmap::{InVma, NextVma, Outcome, Reason, Rmap, Unmapped, try_to_unmap};
 pub use shrinker::Shrinker;
 pub use unmap::{
     Bookkeeping, Cleared, CounterDelta, Entry, Failure, FlushDebt, FlushMode, Hook, NewEntry,
-    PageTables, UnmapRequest, Verdict, Walked, try_to_unmap_one,
+    PageTables, SharedTable, UnmapRequest, Verdict, Walked, try_to_unmap_one,
 };
 pub use vma::{PlainVma, Vma};

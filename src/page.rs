@@ -16,6 +16,11 @@ use crate::pin::PinCount;
 ///   more mappings than references.
 /// - The same holds for the other references that [`explained_refs`](Self::explained_refs) derives
 ///   from the flags: reference first, flag second; on the way out, flag first.
+/// - A page of more than one base page keeps an [exact count of pins](Self::exact_pins), or its
+///   [`snapshot`](Self::snapshot) holds the mappings. One that does neither reads as pinned from 1024
+///   references on, whatever explains them ([`RefCounts::of`]).
+/// - While somebody holds a reference on it, a page is split at most: its
+///   [`base_pages`](Self::base_pages) never grow.
 /// - Implementations over atomics load with `Acquire` and count with `Release` or stronger, so
 ///   that the reads of one reading happen in the order in which they are written.
 /// - The caller of this crate holds a reference of its own on every page that it asks about, which
@@ -63,9 +68,9 @@ pub trait PageLike {
 
     /// The exact count of pins, where the representation keeps one: then only this count is asked.
     ///
-    /// Linux 5.8 keeps one for large pages (`hpage_pincount_available`); a
-    /// [`PinWord`](crate::pin::PinWord) keeps one for any page. The default is `None`: pins are
-    /// read out of the reference count.
+    /// Linux 5.8 keeps one for pages of more than two base pages (`hpage_pincount_available`), Linux
+    /// since 5.18 for all large folios. The default is `None`: pins are read out of the reference
+    /// count.
     fn exact_pins(&self) -> Option<PinCount> {
         None
     }
@@ -141,17 +146,22 @@ pub struct PageSnapshot {
 pub struct RefCounts {
     /// The reference count, pins included.
     pub refs: i32,
-    /// The references that the page's state explains.
+    /// The references that the page's state explains; 0 where that cannot be read safely.
     pub explained: u32,
 }
 
 impl RefCounts {
     /// The counts of a page of which `seen` is a snapshot.
     ///
-    /// One that holds the mappings has said all. Otherwise the counters may move while they are
-    /// read: what explains references is read twice, before and after the reference count, and the
-    /// smaller is kept, so that neither mappings that go nor mappings that come during the reading
-    /// explain too much.
+    /// A snapshot that holds the mappings is enough. Otherwise the counters may move while they are
+    /// read: the explained references are read before and after the reference count, and the
+    /// smaller number is used, so that mappings that go or come meanwhile do not explain too much.
+    ///
+    /// A page of more than one base page is not read that way: when it enters or leaves a cache,
+    /// all references of that cache move with one flag. Unless its snapshot holds the mappings, no
+    /// reference is explained, and the page reads as pinned from 1024 references on. Such a page
+    /// should keep an [exact count](PageLike::exact_pins), as every large folio does since Linux
+    /// 5.18.
     #[must_use]
     #[inline]
     pub fn of<P: PageLike + ?Sized>(page: &P, seen: PageSnapshot) -> Self {
@@ -159,6 +169,12 @@ impl RefCounts {
             return Self {
                 refs: seen.refs,
                 explained: page.explained_refs(seen.flags, maps),
+            };
+        }
+        if page.base_pages() > 1 {
+            return Self {
+                refs: seen.refs,
+                explained: 0,
             };
         }
         let before = page.explained_refs(seen.flags, page.map_count());

@@ -3,9 +3,11 @@
 use crate::flags::{PageFlags, UnmapFlags, VmFlags};
 use crate::page::PageLike;
 use crate::pin::Pins;
+#[cfg(doc)]
+use crate::policy::PinMode;
 use crate::policy::{PinPolicy, PinVerdict};
 use crate::unmap::{
-    Bookkeeping, Callback, Failure, FlushDebt, UnmapError, UnmapRequest, Verdict, Walked,
+    Bookkeeping, Callback, Failure, FlushDebt, UnmapError, UnmapRequest, Verdict, Walked, begin,
     unmap_in_vma, untouched,
 };
 use crate::vma::Vma;
@@ -50,7 +52,7 @@ pub struct InVma<V, W> {
 }
 
 /// What became of a page's mappings.
-#[must_use]
+#[must_use = "a TLB flush may be owed before the page is free"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unmapped {
     /// What became of them.
@@ -121,8 +123,7 @@ impl fmt::Display for Reason {
 /// Takes a page out of all VMAs that map it, as Linux 5.8's `try_to_unmap` (`mm/rmap.c`) does.
 ///
 /// The questions that concern the whole page are asked once, so a pinned page costs the same
-/// however often it is mapped (unless the policy says [`PER_VMA`](PinPolicy::PER_VMA)). The walk
-/// ends when nothing maps the page any more, or where a VMA stops it. Temporary stacks are passed
+/// however often it is mapped (unless the policy is asked [per VMA](PinMode::PerVma)). The walk ends when nothing maps the page any more, or where a VMA stops it. Temporary stacks are passed
 /// by when an anonymous page (not one that is shared by KSM) is migrated or split.
 ///
 /// # Errors
@@ -139,15 +140,15 @@ where
     R: Rmap + ?Sized,
     L: PinPolicy,
 {
-    let seen = page.snapshot();
-    if seen.refs == 0 {
-        return Err(untouched(UnmapError::NoReference));
-    }
-    match request.ask_with(page, seen) {
-        (PinVerdict::SkipPage, pins) => return Ok(nothing(Outcome::Skipped(pins))),
-        (PinVerdict::Refuse, pins) => return Ok(nothing(Outcome::Refused(pins))),
-        // A policy that answers per VMA is asked there.
-        (PinVerdict::Proceed | PinVerdict::NextVma, _) => {}
+    let seen = begin(page, request)?;
+    if !L::MODE.is_per_vma() {
+        match request.ask_with(page, seen) {
+            (PinVerdict::Proceed, _) => {}
+            (PinVerdict::SkipPage | PinVerdict::NextVma, pins) => {
+                return Ok(nothing(Outcome::Skipped(pins)));
+            }
+            (PinVerdict::Refuse, pins) => return Ok(nothing(Outcome::Refused(pins))),
+        }
     }
     let passes_stacks = passes_temporary_stacks(request.flags(), seen.flags);
     let mut so_far = nothing(Outcome::Unmapped);
@@ -181,7 +182,7 @@ where
             address,
             request,
             &mut walk,
-            L::PER_VMA,
+            L::MODE.is_per_vma(),
         ) {
             Err(failure) => return Err(so_far.failed(failure)),
             Ok(walked) => {

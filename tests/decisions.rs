@@ -7,6 +7,10 @@
     clippy::needless_borrows_for_generic_args
 )]
 
+#[path = "pages/plain.rs"]
+mod pages;
+#[path = "decisions/pinned.rs"]
+mod pinned;
 #[path = "decisions/policies.rs"]
 mod policies;
 #[path = "decisions/table.rs"]

@@ -4,20 +4,22 @@
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
 
-use core::cell::Cell;
 use core::convert::Infallible;
 use pinfold::pin::{
-    Biased, LargePageRefs, LedgerError, Owners, PinCount, PinError, PinKind, PinLedger, PinReading,
-    Pins, Refined, UnexpectedRefs,
+    Biased, LargePageRefs, Owners, PinCount, PinError, PinKind, PinLedger, PinReading, Pins,
+    Refined, UnexpectedRefs,
 };
-use pinfold::placement::{Books, Placed, Zone};
-use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, Watermark};
-use pinfold::revoke::{Answer, Level, PinOwner};
+use pinfold::placement::{Placed, Zone};
+use pinfold::reclaim::{
+    Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
+};
 use pinfold::{
-    Bookkeeping, Cleared, Context, CounterDelta, Entry, Failure, FlushMode, Hook, NewEntry,
-    PageFlags, PageLike, PageSnapshot, PageTables, PinPolicy, PlainPage, PlainVma, PteFlags,
-    RefCounts, Requester, UnmapFlags, UnmapRequest, Unmapped, VmFlags, Vma,
+    Context, Entry, Failure, Hook, PageFlags, PageLike, PageSnapshot, PinPolicy, PlainPage,
+    PlainVma, PteFlags, RefCounts, Requester, UnmapFlags, UnmapRequest, Unmapped, VmFlags, Vma,
 };
+
+#[path = "defaults/walk.rs"]
+mod walk;
 
 const ENTRY: Entry = Entry {
     address: 0x1000,
@@ -171,46 +173,6 @@ fn a_reading_is_one_whichever_way_it_is_asked() {
     }
 }
 
-/// A walk with no more than it must have.
-struct BareWalk;
-
-impl PageTables for BareWalk {
-    type Error = Infallible;
-
-    fn next_entry(&mut self) -> Result<Option<Entry>, Infallible> {
-        Ok(None)
-    }
-    fn test_and_clear_young(&mut self, _: &Entry) -> Result<bool, Infallible> {
-        Ok(false)
-    }
-    fn clear(&mut self, entry: &Entry, _: FlushMode) -> Result<Cleared, Infallible> {
-        Ok(Cleared {
-            flags: entry.flags,
-            deferred: false,
-        })
-    }
-    fn install(&mut self, _: &Entry, _: NewEntry) -> Result<(), Infallible> {
-        Ok(())
-    }
-    fn set_page_dirty(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-    fn remove_rmap(&mut self, _: &Entry) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
-
-impl Bookkeeping for BareWalk {}
-
-#[test]
-fn a_bare_walk() {
-    let mut walk = BareWalk;
-    assert_eq!(walk.unshare_pmd(&ENTRY, &(0..1)), Ok(false));
-    assert_eq!(walk.widen_for_sharing(4..8), Ok(4..8));
-    assert_eq!(walk.arch_unmap(&ENTRY, PteFlags::DIRTY), Ok(Hook::Done));
-    assert_eq!(walk.count(CounterDelta::NONE), Ok(()));
-}
-
 /// Lists, and operations on their pages, with no more than they must have.
 struct BareLists;
 
@@ -234,6 +196,9 @@ impl PageOps for BareLists {
     fn remove(&mut self, _: &PlainPage, _: Removal) -> Result<Hook, Infallible> {
         Ok(Hook::Done)
     }
+    fn flush_tlb(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
 }
 
 impl Lists for BareLists {
@@ -245,6 +210,9 @@ impl Lists for BareLists {
         0
     }
     fn free(&mut self, _: PlainPage, _: Release) {}
+    fn failed(&mut self, _: Option<&PlainPage>, error: ShrinkError<Infallible>) {
+        unreachable!("{error}");
+    }
 }
 
 #[test]
@@ -259,7 +227,7 @@ fn bare_operations_on_pages() {
     assert_eq!(ops.split(&page), Ok(Hook::Refused));
     assert_eq!(ops.release_buffers(&page), Ok(Hook::Refused));
     assert_eq!(ops.write_out(&page), Ok(PageOut::Keep));
-    assert_eq!(ops.put_last(&page), Ok(true));
+    assert_eq!(ops.put_last(&page), Ok(None), "kept");
 }
 
 #[test]
@@ -272,54 +240,6 @@ fn bare_lists() {
     assert!(lists.has_swap());
     assert_eq!(lists.watermark(), Watermark { free: 0, high: 0 });
     assert_eq!(lists.shrink_others(0), 0);
-}
-
-/// Counts what it is told.
-#[derive(Default)]
-struct Told {
-    pressed: Cell<u32>,
-    cleared: Cell<u32>,
-}
-
-impl PinOwner for Told {
-    type Error = Infallible;
-
-    fn pressure(&mut self, _: Level) -> Result<Answer, Infallible> {
-        self.pressed.set(self.pressed.get() + 1);
-        Ok(Answer::No)
-    }
-    fn all_clear(&mut self) -> Result<(), Infallible> {
-        self.cleared.set(self.cleared.get() + 1);
-        Ok(())
-    }
-}
-
-#[test]
-fn owners_and_books_behind_a_reference() {
-    fn tell<O: PinOwner>(mut owner: O) {
-        let _ = owner.pressure(Level::Low);
-        let _ = owner.all_clear();
-    }
-    let mut told = Told::default();
-    tell(&mut told);
-    assert_eq!((told.pressed.get(), told.cleared.get()), (1, 1));
-
-    /// Refuses both.
-    struct Closed;
-    impl Books for Closed {
-        type Charge = ();
-        fn charge(&mut self, _: PinKind, _: u64) -> Result<(), LedgerError> {
-            Err(LedgerError::Full)
-        }
-        fn release(&mut self, (): ()) -> Result<(), LedgerError> {
-            Err(LedgerError::UnknownCharge)
-        }
-    }
-    fn close<B: Books<Charge = ()>>(mut books: B) -> [Result<(), LedgerError>; 2] {
-        [books.charge(PinKind::Short, 1), books.release(())]
-    }
-    let refused = [Err(LedgerError::Full), Err(LedgerError::UnknownCharge)];
-    assert_eq!(close(&mut Closed), refused);
 }
 
 #[test]

@@ -24,6 +24,15 @@ fn unmap() {
         rows.len()
     );
     assert_eq!(tally.compared, rows.len(), "every row is compared");
+    let classes = [
+        tally.to_the_letter,
+        tally.d1_warns,
+        tally.d2_leaks,
+        tally.d3_halts,
+        tally.pmd_not_recorded,
+    ];
+    let sum: usize = classes.iter().sum();
+    assert_eq!(sum, rows.len(), "every row is in one class");
 }
 
 #[test]

@@ -19,5 +19,9 @@ mod guard;
 mod park;
 #[path = "loom/reading.rs"]
 mod reading;
+#[path = "loom/refs.rs"]
+mod refs;
+#[path = "loom/unbalanced.rs"]
+mod unbalanced;
 #[path = "loom/unmapper.rs"]
 mod unmapper;

@@ -15,6 +15,8 @@ mod guards;
 mod ledger;
 #[path = "pins/readings.rs"]
 mod readings;
+#[path = "pins/refs.rs"]
+mod refs;
 
 use pinfold::pin::PinKind;
 

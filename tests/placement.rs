@@ -10,3 +10,7 @@ mod answers;
 mod machine;
 #[path = "placement/objects.rs"]
 mod objects;
+#[path = "placement/repeated.rs"]
+mod repeated;
+#[path = "placement/unwinding.rs"]
+mod unwinding;

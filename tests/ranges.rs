@@ -12,8 +12,8 @@ use pinfold::unmap::Verdict;
 use pinfold::{
     Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, IgnorePins, InVma, NewEntry,
     NextVma, Outcome, PageFlags, PageLike, PageTables, PinPolicy, PlainPage, PlainVma, PteFlags,
-    Reason, Rmap, SkipOpportunistic, SkipPinned, UnmapFlags, UnmapRequest, VmFlags, try_to_unmap,
-    try_to_unmap_one,
+    Reason, Rmap, SharedTable, SkipOpportunistic, SkipPinned, UnmapFlags, UnmapRequest, VmFlags,
+    try_to_unmap, try_to_unmap_one,
 };
 
 const SWAP: PageFlags = PageFlags::ANON
@@ -98,9 +98,13 @@ impl Bookkeeping for Recorder<'_> {
     fn invalidate_end(&mut self, range: Range<u64>) -> Result<(), Infallible> {
         self.told(format!("end {}", at(&range)))
     }
-    fn unshare_pmd(&mut self, _: &Entry, range: &Range<u64>) -> Result<bool, Infallible> {
+    fn unshare_pmd(&mut self, _: &Entry, range: &Range<u64>) -> Result<SharedTable, Infallible> {
         self.told(format!("un-share {}", at(range)))?;
-        Ok(self.unshares)
+        Ok(if self.unshares {
+            SharedTable::Unshared
+        } else {
+            SharedTable::No
+        })
     }
     fn update_hiwater(&mut self) -> Result<(), Infallible> {
         self.told("high water")
@@ -340,8 +344,8 @@ fn pins_are_read_once_for_the_page_and_once_for_each_entry() {
         assert_eq!(reads(IgnorePins, vmas), 0);
         assert_eq!(
             reads(SkipPinned, vmas),
-            1 + vmas,
-            "each VMA asks for itself"
+            vmas,
+            "each VMA asks, and the page does not"
         );
     }
 }

@@ -14,6 +14,8 @@ mod budget;
 mod faults;
 #[path = "reclaim/huge.rs"]
 mod huge;
+#[path = "reclaim/laps.rs"]
+mod laps;
 #[path = "reclaim/lists.rs"]
 mod lists;
 #[path = "reclaim/pinned.rs"]
@@ -24,3 +26,11 @@ mod script;
 mod setup;
 #[path = "reclaim/stats.rs"]
 mod stats;
+#[path = "reclaim/unpinned.rs"]
+mod unpinned;
+#[path = "reclaim/world.rs"]
+mod world;
+#[path = "reclaim/world_ops.rs"]
+mod world_ops;
+#[path = "reclaim/worlds.rs"]
+mod worlds;

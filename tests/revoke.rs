@@ -14,3 +14,5 @@ mod log;
 mod owners;
 #[path = "revoke/pressure.rs"]
 mod pressure;
+#[path = "revoke/unwinding.rs"]
+mod unwinding;

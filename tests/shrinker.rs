@@ -11,3 +11,5 @@ mod models;
 mod script;
 #[path = "shrinker/turns.rs"]
 mod turns;
+#[path = "shrinker/unwinding.rs"]
+mod unwinding;

@@ -11,10 +11,9 @@ use pinfold::invariants::Broken;
 use pinfold::pin::race::FastPinError;
 use pinfold::pin::{
     BlockError, LedgerError, LedgerFault, NotBlocked, NotParked, ParkError, PinAllError, PinCount,
-    PinError, PinKind, PinLedger, PinWord, Pins, RefusedCharge, ReleaseError, UnexpectedRefs,
-    pin_all,
+    PinError, PinGuard, PinKind, PinLedger, PinWord, Pins, ReleaseError, UnexpectedRefs,
 };
-use pinfold::placement::WhyNot;
+use pinfold::placement::{PlaceError, PlaceStop, Zone};
 use pinfold::reclaim::{PageOp, ShrinkError};
 use pinfold::shrinker::PriorityError;
 use pinfold::unmap::{Callback, Stop, UnmapError};
@@ -43,7 +42,7 @@ fn pins_and_their_errors() {
         (maybe(Some(1)), "maybe pinned, about 4 (1 long-term)"),
     ]);
     prints([
-        (PinError::Overflow, "the pin counter is at its end"),
+        (PinError::Overflow, "there is no room for one more pin"),
         (PinError::Underflow, "no such pin is held"),
         (PinError::Blocked, "pins are blocked on this page"),
         (PinError::Free, "the page is free or frozen"),
@@ -147,21 +146,39 @@ fn errors_of_the_ledger() {
     let mut ledger = PinLedger::<1, 1>::new();
     let owner = ledger.add_owner(1, 10).unwrap();
     let charge = ledger.charge(owner, PinKind::Short, 1, 0).unwrap();
-    let refused: RefusedCharge = PinLedger::<1, 1>::new().release(charge).unwrap_err();
-    assert_eq!(refused.to_string(), "no such charge");
+    let (_, error) = PinLedger::<1, 1>::new().release(charge).unwrap_err();
+    assert_eq!(error.to_string(), "no such charge");
 }
 
 #[test]
 fn errors_of_placement_and_shrinkers() {
-    prints([
-        (WhyNot::Limit, "the owner's limit is reached"),
-        (WhyNot::Blocked, "pins are blocked on this page"),
-        (WhyNot::Free, "the page is free or frozen"),
-        (WhyNot::Overflow, "the pin counter is at its end"),
-        (WhyNot::FsDax, "it would pin the layout of a file"),
-        (WhyNot::Page(PinError::Underflow), "no such pin is held"),
-        (WhyNot::Ledger(LedgerError::Full), "the ledger is full"),
+    prints::<PlaceStop<Fault>>([
+        (
+            PlaceStop::Refused(PinError::Free),
+            "the page is free or frozen",
+        ),
+        (
+            PlaceStop::NotAllowed(Zone::FsDax),
+            "a long-term pin is not allowed in filesystem DAX",
+        ),
+        (
+            PlaceStop::NotAllowed(Zone::Movable),
+            "a long-term pin is not allowed in a movable zone",
+        ),
+        (
+            PlaceStop::NotMigrated(Zone::Device, Fault),
+            "it was not migrated out of device memory: the fault",
+        ),
     ]);
+    let error = PlaceError::<Fault> {
+        index: 4,
+        stop: PlaceStop::Refused(PinError::Blocked),
+        lost: 2,
+    };
+    assert_eq!(
+        error.to_string(),
+        "page 4 was not pinned: pins are blocked on this page; 2 pins were already lost"
+    );
     prints([(PriorityError(13), "priority 13 is not from 0 to 12")]);
 }
 
@@ -254,8 +271,8 @@ fn a_failed_callback_is_named_and_leads_to_its_source() {
 #[test]
 fn a_guard_prints_without_asking_it_of_its_pages() {
     let pages = [PinWord::new(), PinWord::new()];
-    let guard = pin_all(&pages, PinKind::Short).unwrap();
-    let text = "PinGuard { pages: 2, kind: Short, dirty: false }";
+    let guard = PinGuard::pin(&pages, PinKind::Short).unwrap();
+    let text = "PinGuard { pinned: 2, kind: Short, dirty: false }";
     assert_eq!(format!("{guard:?}"), text);
 }
 

@@ -8,7 +8,8 @@ use core::cell::Cell;
 use pinfold::unmap::{Callback, Owed, Stop, UnmapError, Verdict};
 use pinfold::{
     Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, IgnorePins, NewEntry, PageFlags,
-    PageLike, PageTables, PlainVma, PteFlags, UnmapFlags, UnmapRequest, VmFlags, try_to_unmap_one,
+    PageLike, PageTables, PlainVma, PteFlags, SharedTable, UnmapFlags, UnmapRequest, VmFlags,
+    try_to_unmap_one,
 };
 
 const ADDRESS: u64 = 0x20_0000;
@@ -118,8 +119,19 @@ impl Bookkeeping for Walk<'_> {
     fn invalidate_end(&mut self, _: core::ops::Range<u64>) -> Result<(), Injected> {
         self.call(Callback::InvalidateEnd)
     }
-    fn unshare_pmd(&mut self, _: &Entry, _: &core::ops::Range<u64>) -> Result<bool, Injected> {
-        Ok(self.unshares)
+    fn unshare_pmd(
+        &mut self,
+        _: &Entry,
+        _: &core::ops::Range<u64>,
+    ) -> Result<SharedTable, Injected> {
+        Ok(if self.unshares {
+            SharedTable::Unshared
+        } else {
+            SharedTable::No
+        })
+    }
+    fn swap_duplicate(&mut self, _: &Entry) -> Result<Hook, Injected> {
+        Ok(Hook::Done)
     }
     fn count(&mut self, delta: CounterDelta) -> Result<(), Injected> {
         self.call(Callback::Count)?;

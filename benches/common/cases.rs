@@ -312,6 +312,7 @@ fn translated(ours: Result<Walked, Failure<Infallible>>) -> Result<HandWalked, H
                 UnmapError::OutsideVma { address } => HandError::OutsideVma { address },
                 UnmapError::Misaligned { address } => HandError::Misaligned { address },
                 UnmapError::NoReference => HandError::NoReference,
+                UnmapError::BadMunlock { .. } => HandError::BadMunlock,
                 UnmapError::Inconsistent { what, address } => {
                     HandError::Inconsistent { what, address }
                 }

@@ -36,6 +36,7 @@ pub(crate) enum HandError {
     OutsideVma { address: u64 },
     Misaligned { address: u64 },
     NoReference,
+    BadMunlock,
     Inconsistent { what: Inconsistency, address: u64 },
 }
 
@@ -69,6 +70,7 @@ fn explained(flags: PageFlags, maps: u32) -> u32 {
 #[inline(always)]
 fn forbidden(flags: UnmapFlags, page: PageFlags) -> PinVerdict {
     let opportunistic = flags.contains(UnmapFlags::OPPORTUNISTIC);
+    // MUNLOCK comes alone: what it is not combined with was refused.
     if flags.contains(UnmapFlags::MUNLOCK) || page.contains(PageFlags::HWPOISON) {
         PinVerdict::Proceed
     } else if flags.contains(UnmapFlags::MIGRATION) {
@@ -212,6 +214,10 @@ macro_rules! by_hand {
             if look.refs == 0 {
                 fail!(HandError::NoReference);
             }
+            let munlock = flags.contains(UnmapFlags::MUNLOCK);
+            if munlock && flags.intersects(UnmapFlags::NOT_WITH_MUNLOCK) {
+                fail!(HandError::BadMunlock);
+            }
             let (start, end) = (vma.range.start, vma.range.end);
             if end < start {
                 fail!(HandError::BadVma { start, end });
@@ -224,7 +230,6 @@ macro_rules! by_hand {
             }
 
             let locked = vma.flags.contains(VmFlags::LOCKED);
-            let munlock = flags.contains(UnmapFlags::MUNLOCK);
             let migration = flags.contains(UnmapFlags::MIGRATION);
             if munlock && !locked {
                 end!(Verdict::NotLocked);
@@ -252,7 +257,14 @@ macro_rules! by_hand {
                     fail!(HandError::Inconsistent { what, address: at });
                 }
                 let pmd = bits.contains(PteFlags::PMD);
-                let takes_pmd = pmd && migration;
+                let whole = look.flags.contains(PageFlags::THP)
+                    && !hugetlb
+                    && !flags.contains(UnmapFlags::SPLIT_HUGE_PMD);
+                let takes_pmd = pmd && migration && whole;
+                if pmd && migration && !whole {
+                    let what = Inconsistency::UnexpectedPmd;
+                    fail!(HandError::Inconsistent { what, address: at });
+                }
                 if !takes_pmd {
                     if !flags.contains(UnmapFlags::IGNORE_MLOCK) {
                         if locked {

@@ -3,7 +3,7 @@
 use core::cell::Cell;
 use core::convert::Infallible;
 use pinfold::pin::{PinCount, PinKind, PinWord, Pins};
-use pinfold::reclaim::{Lists, Lru, PageOps, Referenced, Release, Removal};
+use pinfold::reclaim::{Lists, Lru, PageOps, Referenced, Release, Removal, ShrinkError};
 use pinfold::{
     Failure, FlushDebt, Hook, Outcome, PageFlags, PageLike, PinPolicy, UnmapRequest, Unmapped,
 };
@@ -200,6 +200,10 @@ impl<'a> PageOps for Machine<'a> {
             Err(_) => Hook::Refused,
         })
     }
+    #[inline]
+    fn flush_tlb(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
 }
 
 impl<'a> Lists for Machine<'a> {
@@ -231,6 +235,9 @@ impl<'a> Lists for Machine<'a> {
         page.page.word.park().map_err(|_| page)?;
         self.parked += 1;
         Ok(())
+    }
+    fn failed(&mut self, _: Option<&Ref<'a>>, error: ShrinkError<Infallible>) {
+        unreachable!("nothing fails: {error}");
     }
     fn pages_parked(&self) -> u64 {
         self.parked

@@ -3,6 +3,7 @@
 use crate::flags::PteFlags;
 use crate::unmap::{
     Bookkeeping, Callback, Cleared, CounterDelta, Entry, FlushMode, Hook, NewEntry, PageTables,
+    SharedTable,
 };
 use core::cell::Cell;
 use core::convert::Infallible;
@@ -150,7 +151,7 @@ impl<W: Bookkeeping<Error = Infallible>> Bookkeeping for Faulty<'_, W> {
         InvalidateBegin: invalidate_begin(range: Range<u64>) -> ();
         Invalidate: invalidate(range: Range<u64>) -> ();
         InvalidateEnd: invalidate_end(range: Range<u64>) -> ();
-        UnsharePmd: unshare_pmd(entry: &Entry, range: &Range<u64>) -> bool;
+        UnsharePmd: unshare_pmd(entry: &Entry, range: &Range<u64>) -> SharedTable;
         MlockPage: mlock_page() -> ();
         SetSwapBacked: set_swap_backed() -> ();
         UpdateHiwater: update_hiwater() -> ();

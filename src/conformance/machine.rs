@@ -6,7 +6,7 @@ use crate::flags::{PageFlags, PteFlags};
 use crate::invariants::{Books, EntryKind};
 use crate::pin::PinKind;
 use crate::unmap::{
-    Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, NewEntry, PageTables,
+    Bookkeeping, Cleared, CounterDelta, Entry, FlushMode, Hook, NewEntry, PageTables, SharedTable,
 };
 use core::convert::Infallible;
 use core::ops::Range;
@@ -377,12 +377,13 @@ impl<P: TestPage + ?Sized, const N: usize> Bookkeeping for Machine<'_, P, N> {
         Ok(())
     }
 
-    fn unshare_pmd(&mut self, _: &Entry, _: &Range<u64>) -> Result<bool, Infallible> {
-        if self.answers.unshares {
-            bump(&mut self.told.flushes);
-            bump(&mut self.told.unshares);
+    fn unshare_pmd(&mut self, _: &Entry, _: &Range<u64>) -> Result<SharedTable, Infallible> {
+        if !self.answers.unshares {
+            return Ok(SharedTable::No);
         }
-        Ok(self.answers.unshares)
+        bump(&mut self.told.flushes);
+        bump(&mut self.told.unshares);
+        Ok(SharedTable::Unshared)
     }
 
     fn mlock_page(&mut self) -> Result<(), Infallible> {

@@ -180,7 +180,7 @@ pub fn observe<P: BuildPage, L: PinPolicy>(
     let page = P::build(&case.page)?;
     let request = UnmapRequest::new(case.flags).ok()?.with_policy(policy);
     let asked = Asked::new(case.flags, policy, request.context());
-    let unpinned = !L::READS_PINS || L::Reading::read(&page) == Pins::None;
+    let unpinned = !L::MODE.reads_pins() || L::Reading::read(&page) == Pins::None;
     let faults = Faults::at(case.fail[0], case.fail[1]);
     let share = Share::new(case, reach)?;
     let mut world = Vmas::new(

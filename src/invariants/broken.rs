@@ -19,7 +19,8 @@ pub enum Broken {
         /// Entries after.
         after: usize,
     },
-    /// A page with a true pin that its policy counts keeps all its entries.
+    /// A page with a true pin that its policy counts keeps all its entries, unless it is poisoned or
+    /// the request is forced.
     PinnedUnmapped {
         /// Pins that count.
         pins: u32,

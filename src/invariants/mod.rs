@@ -37,11 +37,13 @@
 //! );
 //! ```
 
+mod asked;
 mod broken;
 mod effects;
 mod pins;
 mod walk;
 
+pub use asked::{Asked, Counted};
 pub use broken::Broken;
 pub use effects::{
     bits_carried, counters, dirty_kept, flushes, in_place, nothing_lost, notifier, slots,
@@ -50,9 +52,7 @@ pub use pins::{monotone, policy, reading, refined_reading};
 pub use walk::{alike, mlocked_stays, pinned_stays, second_look, skip_touches_nothing, walk};
 
 use crate::debug::debug_fields;
-use crate::flags::{PageFlags, PteFlags, UnmapFlags, VmFlags};
-use crate::pin::{PinCount, Pins};
-use crate::policy::{Context, Operation, PinPolicy};
+use crate::flags::{PageFlags, PteFlags, VmFlags};
 use crate::rmap::{Outcome, Unmapped};
 use crate::unmap::{CounterDelta, Failure, Owed, Verdict, Walked};
 
@@ -210,105 +210,6 @@ impl Snapshot<'_> {
             others: 0,
         },
     };
-}
-
-/// Which true pins a policy counts against an operation.
-///
-/// Complete on purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Counted {
-    /// None: the operation is not hindered.
-    Nothing,
-    /// The long-term ones.
-    Longterm,
-    /// All.
-    Any,
-}
-
-impl Counted {
-    /// Asks a policy: which single exact pin is enough for it.
-    #[must_use]
-    pub fn by<L: PinPolicy>(policy: &L, operation: Operation, context: Context) -> Self {
-        let stops = |longterm| {
-            let pins = Pins::Exactly(PinCount {
-                total: 1,
-                longterm: Some(longterm),
-            });
-            !policy.verdict(operation, context, pins).proceeds()
-        };
-        if !L::READS_PINS {
-            Self::Nothing
-        } else if stops(0) {
-            Self::Any
-        } else if stops(1) {
-            Self::Longterm
-        } else {
-            Self::Nothing
-        }
-    }
-
-    /// How many of these pins count.
-    #[must_use]
-    pub const fn of(self, snapshot: &Snapshot<'_>) -> u32 {
-        match self {
-            Self::Nothing => 0,
-            Self::Longterm => snapshot.longterm,
-            Self::Any => snapshot.pins,
-        }
-    }
-}
-
-/// What was asked of a walk, and what its policy makes of pins.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
-    /// The flags.
-    pub flags: UnmapFlags,
-    reclaim: Counted,
-    demote: Counted,
-    migrate: Counted,
-    split: Counted,
-    /// Whether the policy asks again after an entry is cleared.
-    pub second_look: bool,
-}
-
-debug_fields!(Asked {
-    flags,
-    reclaim,
-    demote,
-    migrate,
-    split,
-    second_look,
-});
-
-impl Asked {
-    /// What `policy` makes of a request with these flags in this context.
-    #[must_use]
-    pub fn new<L: PinPolicy>(flags: UnmapFlags, policy: &L, context: Context) -> Self {
-        let by = |operation| Counted::by(policy, operation, context);
-        Self {
-            flags,
-            reclaim: by(Operation::Reclaim),
-            demote: by(Operation::Demote),
-            migrate: by(Operation::Migrate),
-            split: by(Operation::Split),
-            second_look: L::READS_PINS && L::SECOND_LOOK,
-        }
-    }
-
-    /// The pins that count against what was asked of such a page. Munlock bookkeeping, poison
-    /// handling and a forced unmap are never hindered, as far as invariants go.
-    #[must_use]
-    pub const fn counted(&self, page: PageFlags) -> Counted {
-        match Operation::of(self.flags, page) {
-            Operation::Reclaim => self.reclaim,
-            Operation::Demote => self.demote,
-            Operation::Migrate => self.migrate,
-            Operation::Split => self.split,
-            Operation::Munlock | Operation::Poison | Operation::Unmap | Operation::Free => {
-                Counted::Nothing
-            }
-        }
-    }
 }
 
 /// How a walk ended.

@@ -3,6 +3,8 @@
 use super::{Broken, Walk};
 use crate::page::RefCounts;
 use crate::pin::{PIN_BIAS, PinCount, Pins};
+#[cfg(doc)]
+use crate::policy::PinMode;
 use crate::policy::{Context, Operation, PinPolicy, PinVerdict, Requester};
 
 /// A reading never misses a pin, and is exact where it says so.
@@ -91,8 +93,7 @@ const LONGTERM: [Option<u32>; 5] = [None, Some(0), Some(1), Some(2), Some(u32::M
 ///
 /// Without pins it lets everything go on. More pins (a higher count or estimate, more of them
 /// long-term, known as before) never make it let go on what fewer made it stop. It says "next VMA"
-/// only if it is asked [per VMA](PinPolicy::PER_VMA), and nothing at all if it does not
-/// [read pins](PinPolicy::READS_PINS).
+/// only in [`PinMode::PerVma`], and lets everything go on in [`PinMode::Ignore`].
 ///
 /// # Errors
 ///
@@ -138,10 +139,10 @@ fn in_context<L: PinPolicy>(
         if verdict.proceeds() {
             continue;
         }
-        if !L::READS_PINS {
+        if !L::MODE.reads_pins() {
             return Err(Broken::PolicyUnread { operation });
         }
-        if verdict == PinVerdict::NextVma && !L::PER_VMA {
+        if verdict == PinVerdict::NextVma && !L::MODE.is_per_vma() {
             return Err(Broken::PolicyNextVma { operation });
         }
         let given_back = pinned().find(|&more| at_least(more, fewer) && !stops(more));

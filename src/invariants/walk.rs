@@ -52,15 +52,15 @@ fn same_entries(walk: &Walk<'_>) -> Holds {
 /// A page that is pinned when the walk begins stays mapped, if its policy counts such a pin against
 /// what was asked.
 ///
-/// Munlock bookkeeping, poison handling and forced unmaps are not hindered
-/// ([`Operation::of`](crate::Operation::of)).
+/// A huge mapping of it is not split either. A poisoned page and a forced request are exempt, and
+/// nothing else: see [`Asked::counted`](super::Asked::counted).
 ///
 /// # Errors
 ///
 /// [`Broken::PinnedUnmapped`].
 pub fn pinned_stays(walk: &Walk<'_>) -> Holds {
     let pins = walk.asked.counted(walk.before.page).of(&walk.before);
-    let gone = pairs(walk).find(|pair| pair.gone());
+    let gone = pairs(walk).find(|pair| pair.gone() || pair.split());
     if pins == 0 || (walk.ending.taken == 0 && gone.is_none()) {
         return Ok(());
     }
@@ -174,6 +174,13 @@ impl Pair<'_> {
     /// It no longer maps the page.
     pub(super) fn gone(&self) -> bool {
         self.before.kind == EntryKind::Present && self.after.kind != EntryKind::Present
+    }
+
+    /// It was a PMD, and is one no longer.
+    fn split(&self) -> bool {
+        self.before.kind == EntryKind::Present
+            && self.before.flags.contains(PteFlags::PMD)
+            && !self.after.flags.contains(PteFlags::PMD)
     }
 
     /// It no longer maps the page, and nobody owes it.

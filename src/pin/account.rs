@@ -1,6 +1,7 @@
 //! Accounts of pins: what the [ledger](super::PinLedger) hands out, and what it refuses.
 
 use crate::debug::debug_fields;
+use core::cmp::{Ordering, Reverse};
 use core::fmt;
 
 /// An account in a [`PinLedger`](super::PinLedger).
@@ -11,10 +12,10 @@ pub struct OwnerId {
     pub(super) generation: u64,
 }
 
-/// The open charge of one object: given to [`PinLedger::release`](super::PinLedger::release), once.
+/// The open charge of one object, for [`PinLedger::release`](super::PinLedger::release).
 ///
-/// Neither copied nor cloned, so an object is not released twice. One that is dropped leaves its
-/// pages on the account.
+/// It is not `Copy` or `Clone`, so an object is not released twice. If it is dropped, its pages stay
+/// on the account; [`Charged`](super::Charged) releases it when it is dropped.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "the pages stay on the account until the charge is released"]
 pub struct Charge {
@@ -59,10 +60,49 @@ impl OwnerUse {
         self.live_short.saturating_add(self.live_longterm)
     }
 
+    /// By how many pages the owner is over its limit.
+    #[must_use]
+    pub const fn over_limit(&self) -> u64 {
+        self.live().saturating_sub(self.limit)
+    }
+
     /// How many ticks ago the oldest pages were pinned; 0 for a clock that went back.
     #[must_use]
     pub fn oldest_age(&self, now: u64) -> Option<u64> {
         self.oldest.map(|since| now.saturating_sub(since))
+    }
+
+    /// Which of two owners to ask first for its pins (less is earlier).
+    ///
+    /// 1. The one that is further over its limit.
+    /// 2. The one that has long-term pins: short ones end by themselves.
+    /// 3. The one whose oldest pins are older; one without a time is last.
+    /// 4. The one with more long-term pages, then with more pages.
+    /// 5. The one with the smaller id, so that the order is total.
+    #[must_use]
+    pub fn ask_order(&self, other: &Self) -> Ordering {
+        let key = |owner: &Self| {
+            (
+                Reverse(owner.over_limit()),
+                owner.live_longterm == 0,
+                owner.oldest.is_none(),
+                owner.oldest,
+                Reverse(owner.live_longterm),
+                Reverse(owner.live()),
+                owner.id,
+            )
+        };
+        key(self).cmp(&key(other))
+    }
+}
+
+impl fmt::Display for OwnerUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "owner {}: {} pages", self.id, self.live())?;
+        match self.oldest {
+            Some(since) => write!(f, " since {since}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -107,23 +147,6 @@ impl fmt::Display for LedgerError {
 }
 
 impl core::error::Error for LedgerError {}
-
-/// A charge that was not released, given back. Nothing has changed.
-#[derive(Debug, PartialEq, Eq)]
-pub struct RefusedCharge {
-    /// Why.
-    pub error: LedgerError,
-    /// The charge.
-    pub charge: Charge,
-}
-
-impl fmt::Display for RefusedCharge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl core::error::Error for RefusedCharge {}
 
 /// What [`PinLedger::check`](super::PinLedger::check) found not to add up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

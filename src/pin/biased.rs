@@ -21,8 +21,13 @@ pub const PIN_BIAS: u32 = 1024;
 ///
 /// # Contract
 ///
-/// References and pins look alike. Who releases a pin without holding one, from a page with 1024
-/// ordinary references, releases those: no count can tell.
+/// References and pins look alike. An unpin without a pin, on a page with 1024 ordinary references,
+/// releases those: no count can tell.
+///
+/// This count knows only the pins that are taken from it. Where pins are counted elsewhere, as in a
+/// [`PinWord`](super::PinWord) beside it, each of those pins must hold a reference here: taken
+/// before the pin, and dropped after the unpin. Otherwise [`put_ref`](Self::put_ref) answers
+/// [`RefsLeft::Last`] and [`freeze`](Self::freeze) succeeds while the page is pinned.
 ///
 /// # Examples
 ///
@@ -189,8 +194,8 @@ impl BiasedRefs {
 pub enum RefsLeft {
     /// Others are left.
     Some,
-    /// It was the last: the page is free, nobody else can find it, and the caller, whom it belongs
-    /// to now, gives it back to its allocator.
+    /// It was the last. The page belongs to the caller, who gives it back to its allocator. Nobody
+    /// else can get a reference.
     Last,
 }
 

@@ -15,6 +15,12 @@ use crate::sync::{AtomicU32, Ordering, const_unless_loom};
 /// A pin takes its reference first and is counted second; on release it is uncounted first and its
 /// reference dropped second. So there are never more pins than references: who sees a pin counted
 /// cannot freeze the page, and while a pin comes or goes it errs towards an unexplained reference.
+///
+/// # Contract
+///
+/// The reference count does not tell the references of pins from others. One
+/// [`put_ref`](Self::put_ref) too many drops the reference of a pin, and the last one then answers
+/// [`RefsLeft::Last`] under that pin.
 #[derive(Debug)]
 pub struct LargePageRefs {
     refs: BiasedRefs,

@@ -3,15 +3,15 @@
 mod recount;
 
 use super::PinKind;
-use super::account::{Charge, LedgerError, OwnerId, OwnerUse, RefusedCharge};
+use super::account::{Charge, LedgerError, OwnerId, OwnerUse};
 use crate::debug::debug_fields;
 
-/// The books of pinned pages, by owner, in fixed space.
+/// Counts pinned pages by owner, in fixed space.
 ///
-/// An *owner* is whoever answers for pins: a process, a device, a virtual machine. A *charge* is the
-/// pins of one DMA object of an owner: charged once when it is pinned and released once, however
-/// many tables the object appears in. Pages are base pages and times are ticks, both in the unit of
-/// the embedder, who also brings the lock: every change takes `&mut self`.
+/// An *owner* is what pins pages: a process, a device, a virtual machine. A *charge* is the pins of
+/// one DMA object of an owner: charged once when the object is pinned and released once, whatever
+/// tables map it. Pages are base pages, times are ticks in the embedder's unit. The embedder brings
+/// the lock: every change takes `&mut self`.
 ///
 /// For each owner, `acquired - released == live` at all times; [`check`](Self::check) recounts it.
 ///
@@ -27,7 +27,7 @@ use crate::debug::debug_fields;
 ///
 /// let usage = ledger.usage(gpu)?;
 /// assert_eq!((usage.live(), usage.oldest_age(1_500)), (60, Some(500)));
-/// assert_eq!(ledger.release(frame).map_err(|refused| refused.error)?, 60);
+/// assert_eq!(ledger.release(frame).map_err(|(_, error)| error)?, 60);
 /// # Ok::<(), LedgerError>(())
 /// ```
 #[derive(Debug)]
@@ -173,11 +173,12 @@ impl<const OWNERS: usize, const CHARGES: usize> PinLedger<OWNERS, CHARGES> {
     ///
     /// # Errors
     ///
-    /// [`RefusedCharge`] gives the charge back if it is none of this ledger's. Nothing has changed.
-    pub fn release(&mut self, charge: Charge) -> Result<u64, RefusedCharge> {
+    /// [`LedgerError::UnknownCharge`], with the charge, if it is not one of this ledger. Nothing has
+    /// changed.
+    pub fn release(&mut self, charge: Charge) -> Result<u64, (Charge, LedgerError)> {
         match self.close(&charge) {
             Ok(pages) => Ok(pages),
-            Err(error) => Err(RefusedCharge { error, charge }),
+            Err(error) => Err((charge, error)),
         }
     }
 

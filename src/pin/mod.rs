@@ -1,42 +1,62 @@
-//! Counting pins: two representations, and one [snapshot](Pins) that says how sure it is.
+//! Counting pins: four representations, and one [snapshot](Pins) that says how sure it is.
 //!
-//! | | [`BiasedRefs`] | [`LargePageRefs`] | [`PinWord`] |
-//! | --- | --- | --- | --- |
-//! | where pins are | in the reference count, 1024 each | a count beside the references | a 64-bit word of their own |
-//! | "not pinned" | exact | exact | exact |
-//! | "pinned" | may be wrong from 1024 references on; [`Refined`]: from 512 unexplained ones on | exact | exact |
-//! | long-term apart | no | no | yes |
-//! | can be blocked | by a freeze at the expected count | by the same freeze | yes |
-//! | overflow, underflow | refused, typed | refused, typed | refused, typed |
+//! | | [`PageRefs`] | [`PinWord`] | [`BiasedRefs`] | [`LargePageRefs`] |
+//! | --- | --- | --- | --- | --- |
+//! | counts | references and pins | pins, beside a reference count | references and pins | references and pins |
+//! | where pins are | in the same 64-bit word, apart | in a 64-bit word | in the reference count, 1024 each | in a count beside the references |
+//! | "not pinned" | exact | exact | exact | exact |
+//! | "pinned" | exact | exact | may be wrong from 1024 references on; [`Refined`]: from 512 unexplained ones on | exact |
+//! | long-term apart | yes | yes | no | no |
+//! | a pin holds a reference | yes | the embedder takes it | yes | yes |
+//! | can be blocked | yes, and by a freeze at the expected count | yes | by a freeze | by a freeze |
+//! | can be parked | yes | yes | no | no |
+//! | overflow, underflow | refused, typed | refused, typed | refused, typed | refused, typed |
 //!
-//! Around them: [`PinGuard`] pins several pages or none, [`PinLedger`] knows who pins how much
-//! since when ([`Owners`] names them), and [`race`] is the protocol by which a lock-free pinner and an unmapper agree.
+//! A page that has no counter yet takes [`PageRefs`]. The others are for pages that have one: Linux's
+//! reference count, with pins in it or beside it, or a reference count of your own. **Beside a
+//! reference count of your own, each pin of a [`PinWord`] must hold a reference**, or the page is
+//! freed under its pins.
 //!
-//! [`PinWord`] needs 64-bit atomics (`target_has_atomic = "64"`). It does not exist on targets
-//! without them, such as `thumbv7m-none-eabi`; there the biased count, which needs 32 bits, is the
-//! representation to use.
+//! [`PinGuard`] pins several pages or none. [`PinLedger`] counts who pins how many pages, since when;
+//! [`Owners`] sorts them. [`race`] is the protocol between a pinner without locks and an unmapper.
+//!
+//! [`PageRefs`] and [`PinWord`] need 64-bit atomics (`target_has_atomic = "64"`). They do not exist
+//! on targets without them, such as `thumbv7m-none-eabi`; there the biased count, which needs 32
+//! bits, is the representation to use.
 
 mod account;
 mod biased;
-mod group;
+mod charged;
+#[cfg(target_has_atomic = "64")]
+mod field;
+mod guard;
 mod large;
 mod ledger;
+#[cfg(target_has_atomic = "64")]
+mod marks;
 mod owners;
+mod pinnable;
 pub mod race;
 mod reading;
+#[cfg(target_has_atomic = "64")]
+mod refs;
 #[cfg(target_has_atomic = "64")]
 mod refusal;
 #[cfg(target_has_atomic = "64")]
 mod word;
 
-pub use account::{Charge, LedgerError, LedgerFault, OwnerId, OwnerUse, RefusedCharge};
+pub use account::{Charge, LedgerError, LedgerFault, OwnerId, OwnerUse};
 pub use biased::{BiasedRefs, PIN_BIAS, RefsLeft, UnexpectedRefs};
-pub(crate) use group::release;
-pub use group::{PinAllError, PinGuard, Pinnable, ReleaseError, Unpinned, pin_all, pin_all_with};
+pub use charged::{Account, Accounting, Charged};
+pub use guard::{PinAllError, PinGuard, ReleaseError};
 pub use large::LargePageRefs;
 pub use ledger::PinLedger;
-pub use owners::{OwnerShare, Owners, ask_order};
+pub use owners::Owners;
+pub(crate) use pinnable::release;
+pub use pinnable::{Pinnable, Unpinned};
 pub use reading::{Biased, PinReading, Refined, refined_estimate};
+#[cfg(target_has_atomic = "64")]
+pub use refs::{PageRefs, RefsSnapshot};
 #[cfg(target_has_atomic = "64")]
 pub use refusal::{BlockError, NotBlocked, NotParked, ParkError};
 #[cfg(target_has_atomic = "64")]
@@ -148,7 +168,8 @@ impl fmt::Display for Pins {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PinError {
-    /// The counter is at its end; one more pin could not be counted.
+    /// There is no room for one more pin: the counter is at its end, or the guard that collects the
+    /// pages takes no more.
     Overflow,
     /// There is no pin of this kind to release.
     Underflow,
@@ -161,7 +182,7 @@ pub enum PinError {
 impl fmt::Display for PinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Overflow => "the pin counter is at its end",
+            Self::Overflow => "there is no room for one more pin",
             Self::Underflow => "no such pin is held",
             Self::Blocked => "pins are blocked on this page",
             Self::Free => "the page is free or frozen",

@@ -63,29 +63,38 @@ impl PinReading for Biased {
 /// ten thousand processes reads as not pinned. Pins come in steps of [`PIN_BIAS`]; what is left is
 /// rounded at half a step.
 ///
+/// # Large pages
+///
+/// A page of more than one base page is refined only if its [`PageLike::snapshot`] holds the
+/// mappings. Otherwise it reads as [`Biased`] reads it, since its cache holds one reference for
+/// each base page, and all of them go or come with one flag. It should keep an
+/// [exact count](PageLike::exact_pins), as every large folio does since Linux 5.18.
+///
 /// # No false negatives
 ///
-/// "None" is certain below 1024 references, whatever moves. Above, let a pin be held throughout the
-/// reading. The [contract](PageLike#contract) keeps `refs >= explained + 1024` true at every
-/// instant, so at the instant when the references are read the reading is at least 1024 less what
-/// the number subtracted exceeds the true one. It is the smaller of two, one read before and one
-/// after. To answer "none" it would have to be too large by more than 512: more than 512 mappings
-/// would have to go between the first read and the second, *and* more than 512 come between the
-/// second and the third.
+/// "None" is certain below 1024 references, whatever moves, and for a page whose snapshot holds the
+/// mappings. For other pages let a pin be held throughout the reading. The
+/// [contract](PageLike#contract) keeps `refs >= explained + 1024` true at every instant, so at the
+/// instant when the references are read the result is at least 1024, less the amount by which the
+/// subtracted number exceeds the true one. The subtracted number is the smaller of two, one read
+/// before and one after. The answer is "none" only if both are too large by more than 512: more than
+/// 512 explained references must have gone between the first read and the second, *and* more than
+/// 512 must have come between the second and the third. A mapping counts for one of them, and so do
+/// the cache and private data of a single base page.
 ///
-/// Within that bound the reading is never wrong, as the loom model `refined_reading` explores with
-/// a small bias; and the model beside it shows the bound to be tight, and that reading the mappings
-/// only once is wrong at half the moves. No number of reads of two separate counters can do without
-/// a bound: an adversary shows the reader a high map count whenever it looks there and a low
-/// reference count whenever it looks at that. A representation that keeps both in one word needs
-/// none: its [`PageLike::snapshot`] is one load, and holds the mappings.
+/// The loom models in `tests/loom/reading.rs` show that the bound is tight: with 512 gone or 512
+/// come no pin is missed, with 513 gone and 513 come one is. They also show that reading the
+/// mappings only once fails at half the moves. Two separate counters cannot be read without such a
+/// bound, however often each is read. A representation that keeps both in one word has none: its
+/// [`PageLike::snapshot`] is one load, and holds the mappings.
 ///
-/// Nothing hangs on the bound but the cost of a hint: the pins are asked again after the entry is
+/// Only the cost of a hint depends on the bound: the pins are asked again after the entry is
 /// cleared, and a page is freed only by a freeze at its exact count, which a pinned page never has.
 ///
 /// # False positives
 ///
-/// While nothing moves, only from 512 references on that nothing explains.
+/// While nothing moves, only from 512 references on that nothing explains, and for a large page as
+/// in [`Biased`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Refined;
 

@@ -1,4 +1,5 @@
-//! Why a [`PinWord`](super::PinWord) does not do what it is asked. Nothing has changed.
+//! Why a [`PinWord`](super::PinWord) or [`PageRefs`](super::PageRefs) refuses an operation. Nothing has
+//! changed.
 
 use super::PinCount;
 use core::fmt;

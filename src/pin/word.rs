@@ -1,5 +1,7 @@
-//! An exact count of pins in one 64-bit word, with the bits that close its races.
+//! An exact count of pins in one 64-bit word, with the flags that close its races.
 
+use super::field::{Field, update};
+use super::marks::{self, BLOCKED, EVER_PINNED, PARKED};
 use super::refusal::{BlockError, NotBlocked, NotParked, ParkError};
 use super::{PinCount, PinError, PinKind, Unpinned};
 use crate::sync::{AtomicU64, Ordering, const_unless_loom};
@@ -19,27 +21,33 @@ use crate::sync::{AtomicU64, Ordering, const_unless_loom};
 /// # How it works
 ///
 /// A pin is one `fetch_add` of its field's unit, an unpin one `fetch_sub`; the value before says
-/// whether it counts. One that does not is taken back, so for an instant a field may be above its
-/// range, or below zero. Fields are decoded as balanced signed digits and the flags are at the
-/// bottom, where no carry or borrow goes: taking back restores every bit, in whatever order
-/// operations mix, and the space above 2^28 holds as many refused pins in flight as there can be
-/// threads.
+/// whether it counts. One that is refused is taken back, so for a moment a field may be above its
+/// range, or below zero. The room above 2^28 is for refused pins that are being taken back, as many
+/// as there can be threads. The flags are at the bottom, where no carry or borrow arrives.
 ///
-/// A refused pin looks once more before it goes back: if the reason has gone (the page was
-/// unblocked), it stays and is a pin like any other. So a refused pin never lets a word that is
-/// not blocked fall to zero, and [`park`](Self::park) cannot be fooled by one that is on its way
-/// out.
+/// A refused pin or unpin looks at the word again before it is taken back. If what refused it is
+/// gone (the page was unblocked, or a pin has come that the unpin can release), it stays and has
+/// succeeded. So a word at rest holds as many pins as were taken less those that were released, and
+/// never the parked mark without a pin.
 ///
-/// [`block`](Self::block) is a compare-and-swap from zero pins, so it fails while any pin is held;
-/// it fails for nothing, too, while a refused pin is on its way out. That is harmless: the page
-/// stays where it is.
+/// [`block`](Self::block) is a compare-and-swap from zero pins, so it fails while any pin is held.
+/// It may fail spuriously while a refused pin is being taken back, which is harmless: the page stays
+/// where it is.
 ///
 /// # Contract
 ///
-/// An unpin belongs to a pin of the same kind ([`PinGuard`](super::PinGuard) sees to it). One
-/// without, at zero, is refused and taken back; what others may see while that lasts is what they
-/// would see had it come a moment earlier or later and released somebody's pin, which no count can
-/// tell: a pin less, or an unpin that is refused.
+/// Each unpin releases a pin of the same kind that its caller holds ([`PinGuard`](super::PinGuard)
+/// sees to that). One unpin too many is refused if no pin of that kind is held. If one is, it
+/// releases that one, and its owner's unpin is refused instead: no count can tell the two apart. For
+/// the moment that a refusal takes, other threads may see one pin less. In either case the word at
+/// rest is right, and the unpin that leaves a parked page without pins answers
+/// [`Unpinned::Unpark`].
+///
+/// **Beside a reference count, each pin must hold a reference.** This word does not keep a page from
+/// being freed: a count beside it, such as [`BiasedRefs`](super::BiasedRefs), says "free" when *its*
+/// last reference is dropped, whatever pins are held here. So take a reference before the pin, and
+/// drop it after the unpin and after what the unpin left to do. [`PageRefs`](super::PageRefs) holds
+/// references and pins in one word and keeps this rule itself.
 ///
 /// # Examples
 ///
@@ -104,18 +112,13 @@ impl PinWord {
 
     /// What the bits of a word say.
     ///
-    /// Pure: for representations that keep the word in one of their own. A field that is negative,
-    /// which it is only while a refused unpin is taken back, reads as 0.
+    /// Pure: for representations that keep the word in one of their own. A field below zero, which
+    /// occurs only while a refused unpin is being taken back, reads as 0.
     #[must_use]
     #[inline]
     pub const fn decode(bits: u64) -> WordSnapshot {
-        let short = clamp(field(bits, PinKind::Short));
-        let longterm = clamp(field(bits, PinKind::Longterm));
         WordSnapshot {
-            pins: PinCount {
-                total: short.saturating_add(longterm),
-                longterm: Some(longterm),
-            },
+            pins: pins(bits),
             blocked: bits & BLOCKED != 0,
             parked: bits & PARKED != 0,
             ever_pinned: bits & EVER_PINNED != 0,
@@ -149,7 +152,7 @@ impl PinWord {
     pub fn unpin(&self, kind: PinKind) -> Result<Unpinned, PinError> {
         // Release: pairs with the Acquire of `block` and of `to_bits`.
         let before = self.bits.fetch_sub(unit(kind), Ordering::Release);
-        if before & (BLOCKED | PARKED) == 0 && surely_pinned(before, kind) {
+        if before & (BLOCKED | PARKED) == 0 && field(kind).surely_at_least(before, 1) {
             return Ok(Unpinned::Done);
         }
         self.unpin_slow(before, kind)
@@ -164,36 +167,16 @@ impl PinWord {
     ///
     /// [`BlockError`] says what is in the way. Nothing has changed.
     pub fn block(&self) -> Result<(), BlockError> {
-        // Acquire: pairs with the Release of `unpin`, so that whatever was done to the page under a
-        // pin is over before the page is anything else. Relaxed for the read that refuses: what it
-        // saw is only reported.
-        self.update(Ordering::Acquire, |bits| {
-            if bits & BLOCKED != 0 {
-                Err(BlockError::AlreadyBlocked)
-            } else if !no_pins(bits) {
-                Err(BlockError::Pinned(Self::decode(bits).pins))
-            } else if bits & PARKED != 0 {
-                Err(BlockError::Parked)
-            } else {
-                Ok(bits | BLOCKED)
-            }
-        })
+        marks::block(&self.bits, pins)
     }
 
-    /// Lets pins in again.
+    /// Allows pins again.
     ///
     /// # Errors
     ///
     /// [`NotBlocked`] if it was not blocked. Nothing has changed.
     pub fn unblock(&self) -> Result<(), NotBlocked> {
-        // Release: pairs with the Acquire of `pin`. An AND touches no other bit, so it commutes with
-        // the pins that are being refused meanwhile.
-        let before = self.bits.fetch_and(!BLOCKED, Ordering::Release);
-        if before & BLOCKED == 0 {
-            Err(NotBlocked)
-        } else {
-            Ok(())
-        }
+        marks::unblock(&self.bits)
     }
 
     /// Marks a pinned page as parked: the unpin that brings its pins to zero says
@@ -207,19 +190,7 @@ impl PinWord {
     ///
     /// [`ParkError`] says why not. Nothing has changed.
     pub fn park(&self) -> Result<(), ParkError> {
-        // Release: pairs with the Acquire with which `take_parked` takes the mark; who puts the page
-        // back sees it taken off.
-        self.update(Ordering::Release, |bits| {
-            if bits & PARKED != 0 {
-                Err(ParkError::AlreadyParked)
-            } else if bits & BLOCKED != 0 {
-                Err(ParkError::Blocked)
-            } else if no_pins(bits) {
-                Err(ParkError::NotPinned)
-            } else {
-                Ok(bits | PARKED)
-            }
-        })
+        marks::park(&self.bits, pins)
     }
 
     /// Takes the mark of a parked page, pinned or not: the caller puts it back on a list.
@@ -230,100 +201,42 @@ impl PinWord {
     ///
     /// [`NotParked`] if it was not parked, or another was faster. Nothing has changed.
     pub fn unpark(&self) -> Result<(), NotParked> {
-        // Acquire: pairs with the Release of `park`.
-        let before = self.bits.fetch_and(!PARKED, Ordering::Acquire);
-        if before & PARKED == 0 {
-            Err(NotParked)
-        } else {
-            Ok(())
-        }
+        marks::unpark(&self.bits)
     }
 
     /// Clears *ever pinned*: for an allocator that gives the frame to a new owner.
     pub fn clear_ever_pinned(&self) {
-        // Relaxed: a statistic. An AND, since a store would lose refused pins in flight.
-        self.bits.fetch_and(!EVER_PINNED, Ordering::Relaxed);
-    }
-
-    fn update<E>(
-        &self,
-        success: Ordering,
-        decide: impl Fn(u64) -> Result<u64, E>,
-    ) -> Result<(), E> {
-        let mut found = self.bits.load(Ordering::Relaxed);
-        loop {
-            let next = decide(found)?;
-            match self
-                .bits
-                .compare_exchange_weak(found, next, success, Ordering::Relaxed)
-            {
-                Ok(_) => return Ok(()),
-                Err(now) => found = now,
-            }
-        }
+        marks::clear_ever_pinned(&self.bits);
     }
 
     /// The first pin of a page, or one that may have to be taken back.
     #[cold]
     fn pin_slow(&self, before: u64, kind: PinKind) -> Result<(), PinError> {
-        let mut bits = before.wrapping_add(unit(kind));
-        loop {
-            let refusal = if bits & BLOCKED != 0 {
-                PinError::Blocked
-            } else if field(bits, kind) > MAX {
-                PinError::Overflow
-            } else {
-                if bits & EVER_PINNED == 0 {
-                    // Relaxed: a statistic.
-                    self.bits.fetch_or(EVER_PINNED, Ordering::Relaxed);
-                }
-                return Ok(());
-            };
-            // The pin may go back only from a word that refuses it. Where that has ended, it stays:
-            // leaving could take a page to zero that was parked for its sake, with nobody to put it
-            // back. Relaxed on success: a refused pin did nothing that anybody must see. Acquire on
-            // failure: pairs with the Release of `unblock`.
-            match self.bits.compare_exchange_weak(
-                bits,
-                bits.wrapping_sub(unit(kind)),
-                Ordering::Relaxed,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => return Err(refusal),
-                Err(now) => bits = now,
-            }
-        }
+        let after = before.wrapping_add(unit(kind));
+        let blocked = |bits| (bits & BLOCKED != 0).then_some(PinError::Blocked);
+        let bits = field(kind).settle_addition(&self.bits, after, blocked)?;
+        marks::mark_ever_pinned(&self.bits, bits);
+        Ok(())
     }
 
-    /// An unpin of a parked page, or one that has to be taken back.
+    /// An unpin of a parked page, or one that may have to be taken back.
     #[cold]
     fn unpin_slow(&self, before: u64, kind: PinKind) -> Result<Unpinned, PinError> {
-        // In a blocked word, only refused pins are counted.
-        if before & BLOCKED != 0 || field(before, kind) <= 0 {
-            // Relaxed: a refused unpin did nothing that anybody must see.
-            self.bits.fetch_add(unit(kind), Ordering::Relaxed);
-            return Err(PinError::Underflow);
+        let after = before.wrapping_sub(unit(kind));
+        let bits = field(kind).settle_subtraction(&self.bits, after)?;
+        if bits & PARKED == 0 || pins(bits).total != 0 {
+            return Ok(Unpinned::Done);
         }
-        if before & PARKED != 0 && no_pins(before.wrapping_sub(unit(kind))) {
-            return Ok(self.take_parked());
-        }
-        Ok(Unpinned::Done)
-    }
-
-    fn take_parked(&self) -> Unpinned {
-        // A page that was pinned again meanwhile stays parked: that pin's end comes here too.
+        // A page that was pinned again meanwhile stays parked: that pin's unpin comes here too.
         // Acquire: pairs with the Release of `park`, and with that of the unpins before.
-        let taken = self.update(Ordering::Acquire, |bits| {
-            if bits & PARKED != 0 && no_pins(bits) {
+        let taken = update(&self.bits, Ordering::Acquire, |bits| {
+            if bits & PARKED != 0 && pins(bits).total == 0 {
                 Ok(bits & !PARKED)
             } else {
-                Err(())
+                Err(Unpinned::Done)
             }
         });
-        match taken {
-            Ok(()) => Unpinned::Unpark,
-            Err(()) => Unpinned::Done,
-        }
+        Ok(taken.map_or_else(|done| done, |_| Unpinned::Unpark))
     }
 }
 
@@ -348,62 +261,34 @@ pub struct WordSnapshot {
     pub ever_pinned: bool,
 }
 
-const BLOCKED: u64 = 1 << 0;
-const EVER_PINNED: u64 = 1 << 1;
-const PARKED: u64 = 1 << 2;
-const FLAG_BITS: u32 = 3;
-const SHORT_BITS: u32 = 31;
-const LONGTERM_SHIFT: u32 = FLAG_BITS + SHORT_BITS;
-const MAX: i64 = PinWord::MAX_PINS as i64;
+const SHORT: Field = Field::new(3, 31, 28, true);
+const LONGTERM: Field = Field::new(34, 30, 28, false);
+
+const fn field(kind: PinKind) -> Field {
+    match kind {
+        PinKind::Short => SHORT,
+        PinKind::Longterm => LONGTERM,
+    }
+}
 
 const fn unit(kind: PinKind) -> u64 {
     match kind {
-        PinKind::Short => 1 << FLAG_BITS,
-        PinKind::Longterm => 1 << LONGTERM_SHIFT,
+        PinKind::Short => SHORT.unit,
+        PinKind::Longterm => LONGTERM.unit,
     }
 }
 
-/// The bits of a field that are clear while it is from 0 to [`MAX`] - 1.
 const fn high(kind: PinKind) -> u64 {
     match kind {
-        PinKind::Short => 0b111 << (FLAG_BITS + 28),
-        PinKind::Longterm => 0b11 << (LONGTERM_SHIFT + 28),
+        PinKind::Short => SHORT.high,
+        PinKind::Longterm => LONGTERM.high,
     }
 }
 
-static_assertions::const_assert_eq!(high(PinKind::Short) >> LONGTERM_SHIFT, 0);
-static_assertions::const_assert_eq!(high(PinKind::Longterm).leading_zeros(), 0);
-
-/// The field as a balanced signed digit: short pins by their own sign, long-term pins without the
-/// borrow of a negative short field.
-const fn field(bits: u64, kind: PinKind) -> i64 {
-    let short = signed(bits << (64 - LONGTERM_SHIFT)) >> (64 - SHORT_BITS);
-    match kind {
-        PinKind::Short => short,
-        PinKind::Longterm => {
-            let borrow = if short < 0 { 1 } else { 0 };
-            (signed(bits) >> LONGTERM_SHIFT).wrapping_add(borrow)
-        }
+const fn pins(bits: u64) -> PinCount {
+    let longterm = LONGTERM.count(bits);
+    PinCount {
+        total: SHORT.count(bits).saturating_add(longterm),
+        longterm: Some(longterm),
     }
-}
-
-/// Whether a field is above 0 even if another one borrows from it: the cheap half of [`field`].
-const fn surely_pinned(bits: u64, kind: PinKind) -> bool {
-    match kind {
-        PinKind::Short => signed(bits << (64 - LONGTERM_SHIFT)) >= 1 << (64 - SHORT_BITS),
-        PinKind::Longterm => signed(bits) >= 1 << LONGTERM_SHIFT,
-    }
-}
-
-const fn no_pins(bits: u64) -> bool {
-    bits >> FLAG_BITS == 0
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 31 bits at most, checked
-const fn clamp(field: i64) -> u32 {
-    if field < 0 { 0 } else { field as u32 }
-}
-
-const fn signed(bits: u64) -> i64 {
-    i64::from_ne_bytes(bits.to_ne_bytes())
 }

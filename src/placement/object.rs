@@ -1,44 +1,58 @@
-//! Pinning an object where it may be: all of its pages or none, moving first what must not stay.
+//! Pinning an object where it may be: all of its pages or none, migrating first what must not stay.
 
-use super::books::Books;
-use super::decide::{Facts, Placed, Placement, Rule, WhyMigrate, WhyNot, decide};
-use super::may::{Refusal, may};
-use crate::pin::{LedgerError, PinGuard, PinKind, Pinnable, release};
+use super::check::check_pins;
+use super::error::{PlaceError, PlaceStop};
+use super::zone::{LongtermRule, Placed, Placement, Zone};
+use crate::pin::{Biased, PinGuard, PinKind, PinReading, Pinnable, release};
 use crate::policy::{Context, Operation, PinPolicy, SkipOpportunistic};
-use core::fmt;
+use core::ops::Range;
 
-/// Pins all of `pages`, or none, where each may be pinned for as long as is meant.
+/// Pins all of `pages`, or none of them, after migrating those that must not be pinned where they
+/// are.
 ///
-/// The books are charged once, for the whole object. Then all pages are pinned; a page that is
-/// refused ends it. Then those that must not stay are taken one by one: the pin given back,
-/// `migrate` called, the page asked again and pinned; up to
-/// [`attempts`](PlaceRequest::attempts) times. [Why reclaim takes none of them
-/// meanwhile](super#no-page-is-taken-from-an-object-that-is-being-pinned).
+/// First, all pages are pinned. A page that is refused ends it. Then each page that must not stay
+/// where it is gives its pin back, is given to `migrate`, and is pinned again: up to
+/// [`attempts`](PlaceRequest::attempts) times.
+///
+/// [No page is taken from an object that is being
+/// pinned](super#no-page-is-taken-from-an-object-that-is-being-pinned) says why reclaim takes none
+/// of them meanwhile.
+///
+/// A page that others hold pinned is not given to `migrate`, if the policy refuses that; it counts
+/// as an attempt. The object's own pins do not count: where it holds a page several times
+/// ([`Placed::id`]), all its pins of that page are given back, the page is migrated once, and the
+/// new page is put in all of its places.
 ///
 /// Linux 5.8 pins a CMA page where it is if it could not be migrated
 /// (`check_and_migrate_cma_pages`, `mm/gup.c`); here, as in later Linux, that is an error.
 ///
-/// A page that others hold pinned is not given to `migrate`, if the policy refuses that; it counts
-/// as an attempt.
+/// If `migrate` or the code of a page unwinds, the pins are given back.
+///
+/// Where pins are accounted, charge the object first ([`Charged`](crate::pin::Charged)): nothing is
+/// migrated for an owner that is over its limit, and the charge is released if the pins are not had.
 ///
 /// # Contract
 ///
-/// - The caller holds a reference of its own on every page, and on the one that `migrate` puts in a
-///   page's place, for as long as the call lasts.
-/// - `migrate` moves the page to where it may stay, and replaces it in its place by the page that it
-///   now is (of the same size; with its contents), or leaves it as it was and fails. It takes the
-///   page off its list *before* it allocates, so that no reclaim that it sets off finds it.
+/// - The caller holds a reference of its own on every page, one for each place in the object, for as
+///   long as the call lasts. The same holds for a page that `migrate` puts in a place, and for
+///   copies of it that are put in other places (`P: Clone`).
+/// - `migrate` gets a place of the object, and how many of its places hold the page: so many
+///   references of the caller it has to expect. It moves the page to where it may stay and puts the
+///   page that it now is in the place (of the same size, with the same contents), or leaves it as it
+///   was and fails.
+/// - `migrate` takes the page off its list *before* it allocates, so that reclaim that the allocation
+///   starts does not find the page.
 ///
 /// # Errors
 ///
-/// [`PlaceError`]: which page stopped it and why. No page is pinned and nothing is charged; pages
-/// that were moved stay where they are now.
+/// [`PlaceError`]: which page was refused and why. No page is pinned. Pages that were migrated stay
+/// where they are now. `pages` is dropped: give a mutable reference to keep it.
 ///
 /// # Examples
 ///
 /// ```
 /// use pinfold::pin::{BiasedRefs, PinError, PinKind, Pinnable, Unpinned};
-/// use pinfold::placement::{Placed, PlaceRequest, WhyMigrate, Zone, place_and_pin};
+/// use pinfold::placement::{PlaceRequest, Placed, Zone, place_and_pin};
 /// use pinfold::{PageFlags, PageLike};
 ///
 /// struct Frame {
@@ -75,59 +89,44 @@ use core::fmt;
 ///
 /// let frame = |zone| Frame { refs: BiasedRefs::new(1), zone };
 /// let (a, b, spare) = (frame(Zone::Normal), frame(Zone::Movable), frame(Zone::Normal));
-/// let mut object = [&a, &b];
 ///
 /// let request = PlaceRequest::new(PinKind::Longterm);
-/// let placed = place_and_pin(&mut object, &request, &mut (), |page, _: WhyMigrate| {
+/// let placed = place_and_pin(vec![&a, &b], &request, |page, _places| {
 ///     *page = &spare;
 ///     Ok::<(), core::convert::Infallible>(())
 /// });
-/// let placed = placed.unwrap();
+/// let pins = placed.unwrap();
 /// assert_eq!([a.refs.get(), b.refs.get(), spare.refs.get()], [1025, 1, 1025]);
-/// placed.pins.release()?;
-/// # Ok::<(), pinfold::pin::ReleaseError>(())
+/// drop(pins);
+/// assert_eq!([a.refs.get(), spare.refs.get()], [1, 1]);
 /// ```
-pub fn place_and_pin<'a, P, B, L, E>(
-    pages: &'a mut [P],
+pub fn place_and_pin<P, S, L, E>(
+    pages: S,
     request: &PlaceRequest<L>,
-    books: &mut B,
-    migrate: impl FnMut(&mut P, WhyMigrate) -> Result<(), E>,
-) -> Result<PlacedPins<'a, P, B::Charge>, PlaceError<E>>
+    migrate: impl FnMut(&mut P, usize) -> Result<(), E>,
+) -> Result<PinGuard<P, S>, PlaceError<E>>
 where
-    P: Placed + Pinnable,
-    B: Books + ?Sized,
+    P: Placed + Pinnable + Clone,
+    S: AsRef<[P]> + AsMut<[P]>,
     L: PinPolicy,
 {
-    let base_pages = pages.iter().fold(0u64, |sum, page| {
-        sum.saturating_add(u64::from(page.base_pages()))
-    });
-    let charge = books
-        .charge(request.kind, base_pages)
-        .map_err(|error| PlaceError {
-            index: None,
-            stop: PlaceStop::Refused(WhyNot::from(error)),
-            lost: 0,
-            books: None,
-        })?;
+    let mut guard = PinGuard::of_none(pages, request.kind);
     let mut object = Object {
-        pages,
-        kind: request.kind,
-        taken: 0,
-        in_hand: None,
+        guard: &mut guard,
+        moving: None,
         lost: 0,
     };
     match object.pin_and_place(request, migrate) {
-        Ok(()) => Ok(PlacedPins {
-            pins: object.into_guard(),
-            charge,
-        }),
+        Ok(()) => {
+            drop(object);
+            Ok(guard)
+        }
         Err((index, stop)) => {
             object.give_back();
             Err(PlaceError {
-                index: Some(index),
+                index,
                 stop,
                 lost: object.lost,
-                books: books.release(charge).err(),
             })
         }
     }
@@ -138,24 +137,24 @@ where
 pub struct PlaceRequest<L = SkipOpportunistic> {
     /// How long the pins are meant to last.
     pub kind: PinKind,
-    /// From where pages must go before a long-term pin.
-    pub rule: Rule,
-    /// How often each page is tried to be moved; with 0, none is.
+    /// Which memory pages must leave before a long-term pin.
+    pub rule: LongtermRule,
+    /// How often each page is tried to be migrated; with 0, none is.
     pub attempts: u32,
-    /// Which pins of others stand against a migration.
+    /// Which pins of others forbid a migration.
     pub policy: L,
     /// Who asks.
     pub context: Context,
 }
 
 impl PlaceRequest {
-    /// The default for pins of this kind: today's [`Rule`], three attempts,
+    /// The default for pins of this kind: the default [`LongtermRule`], three attempts,
     /// [`SkipOpportunistic`].
     #[must_use]
     pub fn new(kind: PinKind) -> Self {
         Self {
             kind,
-            rule: Rule::default(),
+            rule: LongtermRule::default(),
             attempts: 3,
             policy: SkipOpportunistic::new(),
             context: Context::default(),
@@ -164,116 +163,71 @@ impl PlaceRequest {
 }
 
 impl<L> PlaceRequest<L> {
-    /// The answer for one page. A page that is pinned is not asked whether it could be.
-    fn ask<P: Placed>(&self, page: &P, pinned: bool) -> Placement {
-        decide(Facts {
-            kind: self.kind,
-            zone: page.zone(),
-            rule: self.rule,
-            refusal: if pinned {
-                None
-            } else {
-                page.pinnable(self.kind).err()
-            },
-            pages: u64::from(page.base_pages()),
-            // The whole object was charged already.
-            room: None,
-        })
-    }
-}
-
-/// An object that is pinned where it may be.
-#[derive(Debug)]
-#[must_use = "the pins are released when it is dropped, and the charge stays"]
-pub struct PlacedPins<'a, P: Pinnable, C> {
-    /// The pins.
-    pub pins: PinGuard<'a, P>,
-    /// What they were charged as, for [`Books::release`] when they are released.
-    pub charge: C,
-}
-
-/// Why an object was not pinned. No page of it is, and nothing is charged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PlaceError<E> {
-    /// The page that stopped it; `None` if the whole object was refused.
-    pub index: Option<usize>,
-    /// What stopped it.
-    pub stop: PlaceStop<E>,
-    /// How many of the pins taken here somebody else had released already: 0, unless a caller
-    /// unpins what it has not pinned.
-    pub lost: usize,
-    /// What the books had against taking the charge back; then it is still on them.
-    pub books: Option<LedgerError>,
-}
-
-/// What stopped an object from being pinned. After an attempt to move a page, the last failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PlaceStop<E> {
-    /// The pin was refused.
-    Refused(WhyNot),
-    /// The page has to be moved, and others hold it pinned.
-    Held(Refusal),
-    /// The page has to be moved, and `migrate` failed.
-    NotMigrated(WhyMigrate, E),
-    /// The page has to be moved, and no attempt is left.
-    MustMove(WhyMigrate),
-}
-
-impl<E: fmt::Display> fmt::Display for PlaceStop<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(why) => why.fmt(f),
-            Self::Held(refusal) => refusal.fmt(f),
-            Self::NotMigrated(why, error) => write!(f, "{why} and was not migrated: {error}"),
-            Self::MustMove(why) => write!(f, "{why} and was not moved out"),
+    /// The zone that the page has to leave, if it has to. A page that is pinned is not asked whether
+    /// it could be.
+    fn ask<P: Placed, E>(&self, page: &P, pinned: bool) -> Result<Option<Zone>, PlaceStop<E>> {
+        if !pinned {
+            page.pinnable(self.kind).map_err(PlaceStop::Refused)?;
+        }
+        let zone = page.zone();
+        match zone.placement(self.kind, self.rule) {
+            Placement::Pin => Ok(None),
+            Placement::MigrateFirst => Ok(Some(zone)),
+            Placement::Refuse => Err(PlaceStop::NotAllowed(zone)),
         }
     }
 }
 
-impl<E: fmt::Display> fmt::Display for PlaceError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.index {
-            Some(index) => write!(f, "page {index} was not pinned: {}", self.stop)?,
-            None => write!(f, "the object was not pinned: {}", self.stop)?,
-        }
-        match self.lost {
-            0 => {}
-            lost => write!(f, "; {lost} pins were already lost")?,
-        }
-        match &self.books {
-            None => Ok(()),
-            Some(error) => write!(f, "; its charge was not taken back: {error}"),
-        }
-    }
-}
-
-impl<E: fmt::Display + fmt::Debug> core::error::Error for PlaceError<E> {}
-
-/// An object on its way: the first `taken` pages are pinned, but for the one in hand.
-struct Object<'a, P: Pinnable> {
-    pages: &'a mut [P],
-    kind: PinKind,
-    taken: usize,
-    in_hand: Option<usize>,
+/// An object that is being pinned. All pages that the guard has pinned keep their pins, except for
+/// the page that is moving.
+struct Object<'g, P: Pinnable + Placed, S: AsRef<[P]>> {
+    guard: &'g mut PinGuard<P, S>,
+    moving: Option<Moving>,
     lost: usize,
+}
+
+/// A page that is without the object's pins, because it is being migrated.
+struct Moving {
+    /// The place that is given to `migrate`.
+    index: usize,
+    /// Whether the page in that place is pinned again.
+    pinned: bool,
+    /// The page that was in that place when this began.
+    old: u64,
+    /// In this range, all other places that hold the old page are without their pins.
+    open: Range<usize>,
+    /// How many places held the old page.
+    places: usize,
+}
+
+impl Moving {
+    fn is_unpinned(&self, index: usize, page: &impl Placed) -> bool {
+        if index == self.index {
+            !self.pinned
+        } else {
+            self.open.contains(&index) && page.id() == self.old
+        }
+    }
 }
 
 type Stopped<E> = (usize, PlaceStop<E>);
 
-impl<'a, P: Placed + Pinnable> Object<'a, P> {
+impl<P, S> Object<'_, P, S>
+where
+    P: Placed + Pinnable + Clone,
+    S: AsRef<[P]> + AsMut<[P]>,
+{
     fn pin_and_place<L: PinPolicy, E>(
         &mut self,
         request: &PlaceRequest<L>,
-        mut migrate: impl FnMut(&mut P, WhyMigrate) -> Result<(), E>,
+        mut migrate: impl FnMut(&mut P, usize) -> Result<(), E>,
     ) -> Result<(), Stopped<E>> {
         // Nothing of the embedder's that could allocate is called before this has pinned them all.
         let Some(first) = self.pin_all(request)? else {
             return Ok(());
         };
-        for index in first..self.taken {
-            self.place(index, request, &mut migrate)
-                .map_err(|stop| (index, stop))?;
+        for index in first..self.guard.pages().len() {
+            self.place(index, request, &mut migrate)?;
         }
         Ok(())
     }
@@ -281,96 +235,164 @@ impl<'a, P: Placed + Pinnable> Object<'a, P> {
     /// Pins every page; the first one that has to move.
     fn pin_all<L, E>(&mut self, request: &PlaceRequest<L>) -> Result<Option<usize>, Stopped<E>> {
         let mut first = None;
-        for (index, page) in self.pages.iter().enumerate() {
-            let refused = |why| (index, PlaceStop::Refused(why));
-            match request.ask(page, false) {
-                Placement::Pin => {}
-                Placement::MigrateFirst(_) => first = first.or(Some(index)),
-                Placement::Refuse(why) => return Err(refused(why)),
+        let mut index = 0usize;
+        while let Some(page) = self.guard.all_pages().get(index) {
+            let zone = request.ask(page, false).map_err(|stop| (index, stop))?;
+            if zone.is_some() {
+                first = first.or(Some(index));
             }
-            page.try_pin(self.kind)
-                .map_err(|error| refused(WhyNot::from(error)))?;
-            self.taken = index.saturating_add(1);
+            page.try_pin(request.kind)
+                .map_err(|error| (index, PlaceStop::Refused(error)))?;
+            index = index.saturating_add(1);
+            self.guard.set_pinned(index);
         }
         Ok(first)
     }
 
-    /// Moves one page to where it may stay, if it is not there, and pins it again.
+    /// Migrates one page to where it may stay, if it is not there, and pins it again.
     fn place<L: PinPolicy, E>(
         &mut self,
         index: usize,
         request: &PlaceRequest<L>,
-        migrate: &mut impl FnMut(&mut P, WhyMigrate) -> Result<(), E>,
-    ) -> Result<(), PlaceStop<E>> {
-        let Some(page) = self.pages.get_mut(index) else {
-            return Ok(());
-        };
+        migrate: &mut impl FnMut(&mut P, usize) -> Result<(), E>,
+    ) -> Result<(), Stopped<E>> {
         let mut attempts = request.attempts;
         let mut last = None;
         loop {
-            let pinned = self.in_hand.is_none();
-            let why = match request.ask(page, pinned) {
-                Placement::Pin if pinned => return Ok(()),
-                Placement::Pin => match page.try_pin(self.kind) {
-                    Ok(()) => {
-                        self.in_hand = None;
-                        return Ok(());
-                    }
-                    Err(error) => Err(PlaceStop::Refused(WhyNot::from(error))),
+            let Some(page) = self.guard.all_pages().get(index) else {
+                return Ok(());
+            };
+            let zone = match request.ask(page, self.moving.is_none()) {
+                Ok(None) if self.moving.is_none() => return Ok(()),
+                Ok(None) => match page.try_pin(request.kind) {
+                    Ok(()) => return self.pin_other_places(index, request.kind),
+                    Err(error) => Err(PlaceStop::Refused(error)),
                 },
-                Placement::Refuse(why) => Err(PlaceStop::Refused(why)),
-                Placement::MigrateFirst(why) => Ok(why),
+                Ok(Some(zone)) => Ok(zone),
+                Err(stop) => Err(stop),
             };
             let Some(left) = attempts.checked_sub(1) else {
-                return Err(match why {
+                let stop = match zone {
                     Err(stop) => stop,
-                    Ok(why) => last.unwrap_or(PlaceStop::MustMove(why)),
-                });
+                    Ok(zone) => last.unwrap_or(PlaceStop::NotAllowed(zone)),
+                };
+                return Err((index, stop));
             };
             attempts = left;
-            last = match why {
+            last = match zone {
                 Err(stop) => Some(stop),
-                Ok(why) => {
-                    if pinned {
-                        self.in_hand = Some(index);
-                        if release(page, self.kind).is_err() {
-                            self.lost = self.lost.saturating_add(1);
-                        }
-                    }
-                    let allowed = may(page, Operation::Migrate, &request.policy, request.context);
-                    match allowed {
-                        Err(refusal) => Some(PlaceStop::Held(refusal)),
-                        Ok(()) => migrate(page, why)
-                            .err()
-                            .map(|error| PlaceStop::NotMigrated(why, error)),
-                    }
-                }
+                Ok(zone) => self.migrate(index, zone, request, migrate).err(),
             };
         }
     }
 
-    fn into_guard(mut self) -> PinGuard<'a, P> {
-        let pages: &'a mut [P] = core::mem::take(&mut self.pages);
-        PinGuard::adopt(pages, self.kind)
+    fn migrate<L: PinPolicy, E>(
+        &mut self,
+        index: usize,
+        zone: Zone,
+        request: &PlaceRequest<L>,
+        migrate: &mut impl FnMut(&mut P, usize) -> Result<(), E>,
+    ) -> Result<(), PlaceStop<E>> {
+        let places = match &self.moving {
+            Some(moving) => moving.places,
+            None => self.unpin_all_places(index),
+        };
+        let Some(page) = self.guard.all_pages_mut().get_mut(index) else {
+            return Ok(());
+        };
+        check_pins(page, Operation::Migrate, &request.policy, request.context)
+            .map_err(PlaceStop::Held)?;
+        migrate(page, places).map_err(|error| PlaceStop::NotMigrated(zone, error))
+    }
+
+    /// Gives back the pins of one page in all of its places, and says how many these are.
+    fn unpin_all_places(&mut self, index: usize) -> usize {
+        let (kind, pages) = (self.guard.kind(), self.guard.pages());
+        let Some(page) = pages.get(index) else {
+            return 0;
+        };
+        let old = page.id();
+        // Before each unpin: it is not done again if it unwinds.
+        let moving = self.moving.insert(Moving {
+            index,
+            pinned: false,
+            old,
+            open: 0..0,
+            places: 1,
+        });
+        let mut lost = usize::from(release(page, kind).is_err());
+        // "None" is certain, and then no other place holds the page.
+        if Biased::read(page).maybe_pinned() {
+            for (place, other) in pages.iter().enumerate() {
+                if place != index && other.id() == old {
+                    moving.open.end = place.saturating_add(1);
+                    moving.places = moving.places.saturating_add(1);
+                    lost = lost.saturating_add(usize::from(release(other, kind).is_err()));
+                }
+            }
+        }
+        self.lost = self.lost.saturating_add(lost);
+        moving.places
+    }
+
+    /// The page in the place `index` is pinned again: puts it in its other places, pinned as well.
+    fn pin_other_places<E>(&mut self, index: usize, kind: PinKind) -> Result<(), Stopped<E>> {
+        let Some(moving) = &mut self.moving else {
+            return Ok(());
+        };
+        moving.pinned = true;
+        while !moving.open.is_empty() {
+            let place = moving.open.start;
+            let pages = self.guard.all_pages_mut();
+            let holds_old = |page: &P| place != index && page.id() == moving.old;
+            if !pages.get(place).is_some_and(holds_old) {
+                moving.open.start = place.saturating_add(1);
+                continue;
+            }
+            let Some(page) = pages.get(index).cloned() else {
+                break;
+            };
+            page.try_pin(kind)
+                .map_err(|error| (place, PlaceStop::Refused(error)))?;
+            // Not before: the place is without its pin until here.
+            moving.open.start = place.saturating_add(1);
+            if let Some(old) = pages.get_mut(place) {
+                *old = page;
+            }
+        }
+        self.moving = None;
+        Ok(())
     }
 }
 
-impl<P: Pinnable> Object<'_, P> {
-    /// Releases what is held, the latest first. Once: then there is nothing left.
+impl<P: Pinnable + Placed, S: AsRef<[P]>> Object<'_, P, S> {
+    /// Gives back all pins that the object has, the latest first.
     fn give_back(&mut self) {
-        let pages = core::mem::take(&mut self.pages);
-        let taken = pages.iter().enumerate().take(self.taken);
-        for (index, page) in taken.rev() {
-            if self.in_hand != Some(index) && release(page, self.kind).is_err() {
+        let kind = self.guard.kind();
+        while let Some(index) = self.guard.pages().len().checked_sub(1) {
+            let page = self.guard.all_pages().get(index);
+            let is_unpinned = |page| match &self.moving {
+                Some(moving) => moving.is_unpinned(index, page),
+                None => false,
+            };
+            let unpinned = page.is_none_or(is_unpinned);
+            // Before the unpin: it is not done again if it unwinds.
+            self.guard.set_pinned(index);
+            let Some(page) = self.guard.all_pages().get(index) else {
+                continue;
+            };
+            if !unpinned && release(page, kind).is_err() {
                 self.lost = self.lost.saturating_add(1);
             }
         }
     }
 }
 
-impl<P: Pinnable> Drop for Object<'_, P> {
+impl<P: Pinnable + Placed, S: AsRef<[P]>> Drop for Object<'_, P, S> {
     fn drop(&mut self) {
-        // Only if `migrate` unwinds is there anything left.
-        self.give_back();
+        // Left over only if something unwinds: the guard would release pins that were given back.
+        if self.moving.is_some() {
+            self.give_back();
+        }
     }
 }

@@ -2,15 +2,15 @@
 //!
 //! A pin is a reason against some operations, not against all. [`Operation::of`] reads the
 //! operation from the flags and the page; the [`Context`] says who asks and how hard; a
-//! [`PinPolicy`] answers with a [`PinVerdict`]. Policies are zero-sized and monomorphised, and an
-//! embedder can write its own.
+//! [`PinPolicy`] answers with a [`PinVerdict`], when its [`PinMode`] says. Policies are zero-sized
+//! and monomorphised, and an embedder can write its own.
 //!
-//! | policy | pinned page, reclaim or demotion | migration, split | forced unmap, poison, munlock | looks again |
+//! | policy | mode | pinned page, reclaim or demotion | migration, split | forced unmap, poison, munlock |
 //! | --- | --- | --- | --- | --- |
-//! | [`IgnorePins`] | goes on | goes on | goes on | no |
-//! | [`SkipPinned`] | next VMA | next VMA | next VMA | no |
-//! | [`SkipOpportunistic`] | skips the page | refuses | goes on | yes |
-//! | [`SkipLongterm`] | skips the page if long-term | refuses if long-term | goes on | yes |
+//! | [`IgnorePins`] | [`Ignore`](PinMode::Ignore) | goes on | goes on | goes on |
+//! | [`SkipPinned`] | [`PerVma`](PinMode::PerVma) | next VMA | next VMA | next VMA |
+//! | [`SkipOpportunistic`] | [`PerPage`](PinMode::PerPage) | skips the page | refuses | goes on |
+//! | [`SkipLongterm`] | [`PerPage`](PinMode::PerPage) | skips the page if long-term | refuses if long-term | goes on |
 //!
 //! Freeing a pinned page is refused by the last two whatever the pins are; the first two leave that
 //! to the freeze of the reference count, as Linux does.
@@ -20,6 +20,7 @@ mod policies;
 pub use policies::{IgnorePins, SkipLongterm, SkipOpportunistic, SkipPinned};
 
 use crate::flags::{PageFlags, UnmapFlags};
+use crate::page::{PageLike, PageSnapshot};
 use crate::pin::{PinReading, Pins};
 use core::fmt;
 
@@ -37,7 +38,7 @@ pub enum Operation {
     Demote,
     /// Split it into base pages.
     Split,
-    /// Find out whether a locked VMA still maps it; takes nothing away.
+    /// Find out whether a locked VMA still maps it, and take no entry.
     Munlock,
     /// Take a broken page away from everybody.
     Poison,
@@ -48,17 +49,25 @@ pub enum Operation {
 impl Operation {
     /// The operation that a caller of `try_to_unmap` has in mind.
     ///
-    /// In this order: `MUNLOCK` is bookkeeping. A poisoned page is handled as such whatever else is
-    /// asked, since every further read of it is an error. MIGRATION is demotion if it is
-    /// OPPORTUNISTIC, else migration. `SPLIT_FREEZE` is a split (`SPLIT_HUGE_PMD` alone is not:
-    /// reclaim passes it for every huge page). What is left is reclaim, unless the caller ignores
-    /// locked VMAs and does not say OPPORTUNISTIC: who overrides `mlock` insists, who gives up for
-    /// it gives up for a pin too. Linux 5.8's reclaim never ignores `mlock`, so a port of it needs
-    /// no new flag.
+    /// The first of these that holds:
+    ///
+    /// 1. `MUNLOCK`, without a flag [that takes or splits entries](UnmapFlags::NOT_WITH_MUNLOCK),
+    ///    is bookkeeping.
+    /// 2. A poisoned page is handled as poisoned, whatever else is asked.
+    /// 3. `MIGRATION` is demotion with `OPPORTUNISTIC`, and migration without.
+    /// 4. `SPLIT_FREEZE` is a split. `SPLIT_HUGE_PMD` alone is not: reclaim passes it for every
+    ///    huge page.
+    /// 5. `IGNORE_MLOCK` without `OPPORTUNISTIC` and `MUNLOCK` is a forced unmap. Linux 5.8's
+    ///    reclaim never passes `IGNORE_MLOCK`, so a port of it needs no new flag.
+    /// 6. Everything else is reclaim.
+    ///
+    /// The combinations of `MUNLOCK` that rule 1 leaves out are inconsistent, and the drivers refuse
+    /// them in [`PinMode::PerPage`]. Here they are what they would do to the page, and never a
+    /// forced unmap.
     #[must_use]
     #[inline]
     pub const fn of(flags: UnmapFlags, page: PageFlags) -> Self {
-        // Reclaim's daily bread first, in one test of each.
+        // Reclaim is the common case, so it is tested first.
         const OTHERS: UnmapFlags = UnmapFlags::MUNLOCK
             .union(UnmapFlags::MIGRATION)
             .union(UnmapFlags::SPLIT_FREEZE)
@@ -66,20 +75,20 @@ impl Operation {
         if !flags.intersects(OTHERS) && !page.contains(PageFlags::HWPOISON) {
             return Self::Reclaim;
         }
-        let opportunistic = flags.contains(UnmapFlags::OPPORTUNISTIC);
-        if flags.contains(UnmapFlags::MUNLOCK) {
+        const NOT_FORCED: UnmapFlags = UnmapFlags::OPPORTUNISTIC.union(UnmapFlags::MUNLOCK);
+        if flags.contains(UnmapFlags::MUNLOCK) && !flags.is_bad_munlock() {
             Self::Munlock
         } else if page.contains(PageFlags::HWPOISON) {
             Self::Poison
         } else if flags.contains(UnmapFlags::MIGRATION) {
-            if opportunistic {
+            if flags.contains(UnmapFlags::OPPORTUNISTIC) {
                 Self::Demote
             } else {
                 Self::Migrate
             }
         } else if flags.contains(UnmapFlags::SPLIT_FREEZE) {
             Self::Split
-        } else if flags.contains(UnmapFlags::IGNORE_MLOCK) && !opportunistic {
+        } else if flags.contains(UnmapFlags::IGNORE_MLOCK) && !flags.intersects(NOT_FORCED) {
             Self::Unmap
         } else {
             Self::Reclaim
@@ -157,6 +166,40 @@ impl Default for Context {
     }
 }
 
+/// When a policy is asked about the pins of a page.
+///
+/// Complete on purpose: the drivers must know what to do in every mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PinMode {
+    /// Never: pins are not read, and the policy compiles to nothing (Linux 5.8).
+    Ignore,
+    /// In each VMA, before its entries are walked, and not again (the 2020 patch).
+    PerVma,
+    /// Once for the page, before anything is touched, and again after each entry is cleared: the
+    /// entry is put back if the policy no longer lets it go.
+    PerPage,
+}
+
+impl PinMode {
+    /// Whether pins are read.
+    #[inline]
+    pub(crate) const fn reads_pins(self) -> bool {
+        !matches!(self, Self::Ignore)
+    }
+
+    /// Whether each VMA asks, and not the page.
+    #[inline]
+    pub(crate) const fn is_per_vma(self) -> bool {
+        matches!(self, Self::PerVma)
+    }
+
+    /// Whether the policy is asked again after an entry is cleared.
+    #[inline]
+    pub(crate) const fn asks_again(self) -> bool {
+        matches!(self, Self::PerPage)
+    }
+}
+
 /// What a policy says about an operation on a page with these pins.
 ///
 /// Complete on purpose: the drivers must know what to do with every verdict. In every case but
@@ -166,7 +209,9 @@ impl Default for Context {
 pub enum PinVerdict {
     /// The pins do not stand against it.
     Proceed,
-    /// Leave the page in this VMA and go on to the next, which asks again (the 2020 patch).
+    /// Leave the page in this VMA and go on to the next, which asks again (the 2020 patch). Only
+    /// [`PinMode::PerVma`] has a next VMA that asks; in any other mode it is read as
+    /// [`SkipPage`](Self::SkipPage).
     NextVma,
     /// Leave the page alone: this is no failure, another one will do.
     SkipPage,
@@ -188,7 +233,8 @@ impl PinVerdict {
 ///
 /// - More pins never turn a verdict into [`PinVerdict::Proceed`].
 /// - With [`Pins::None`] the verdict is [`PinVerdict::Proceed`].
-/// - [`NextVma`](PinVerdict::NextVma) is for policies that set [`PER_VMA`](Self::PER_VMA).
+/// - [`NextVma`](PinVerdict::NextVma) is for [`PinMode::PerVma`], and a policy with
+///   [`PinMode::Ignore`] has only [`Proceed`](PinVerdict::Proceed): it is never asked.
 ///
 /// `invariants::policy` (feature `test-utils`) checks all three on any policy.
 ///
@@ -220,28 +266,50 @@ pub trait PinPolicy {
     /// How pins are read.
     type Reading: PinReading;
 
-    /// Whether pins are read at all; where not, the policy compiles to nothing.
-    const READS_PINS: bool = true;
+    /// When the policy is asked.
+    const MODE: PinMode = PinMode::PerPage;
 
-    /// Whether each VMA asks again, instead of the page once.
-    const PER_VMA: bool = false;
-
-    /// Whether the pins are asked again after an entry is cleared, and the entry put back if one
-    /// has appeared.
-    const SECOND_LOOK: bool = true;
-
-    /// What `pins` have to say against `operation`.
+    /// Whether `operation` may go on with a page that has these `pins`.
     fn verdict(&self, operation: Operation, context: Context, pins: Pins) -> PinVerdict;
 }
 
 impl<L: PinPolicy + ?Sized> PinPolicy for &L {
     type Reading = L::Reading;
-    const READS_PINS: bool = L::READS_PINS;
-    const PER_VMA: bool = L::PER_VMA;
-    const SECOND_LOOK: bool = L::SECOND_LOOK;
+    const MODE: PinMode = L::MODE;
 
     #[inline]
     fn verdict(&self, operation: Operation, context: Context, pins: Pins) -> PinVerdict {
         (**self).verdict(operation, context, pins)
     }
+}
+
+/// Reads the pins of a page and asks a policy about them. Every question to a policy is asked here.
+///
+/// `seen` is a snapshot of `page` that was just taken. `operation` says what is about to be done to
+/// a page with these flags, and is called only if the page may be pinned. Gives the verdict and the
+/// pins; without a mode that reads pins this is [`PinVerdict::Proceed`] and nothing is read.
+#[inline]
+pub(crate) fn ask<P, L>(
+    policy: &L,
+    page: &P,
+    seen: PageSnapshot,
+    context: Context,
+    operation: impl FnOnce(PageFlags) -> Operation,
+) -> (PinVerdict, Pins)
+where
+    P: PageLike + ?Sized,
+    L: PinPolicy + ?Sized,
+{
+    let (mut verdict, mut found) = (PinVerdict::Proceed, Pins::None);
+    if L::MODE.reads_pins() {
+        let pins = L::Reading::read_with(page, seen);
+        if pins.maybe_pinned() {
+            verdict = policy.verdict(operation(seen.flags), context, pins);
+            if matches!(verdict, PinVerdict::NextVma) && !L::MODE.is_per_vma() {
+                verdict = PinVerdict::SkipPage;
+            }
+            found = pins;
+        }
+    }
+    (verdict, found)
 }

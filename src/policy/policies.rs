@@ -1,6 +1,6 @@
 //! The four policies that come with the crate.
 
-use super::{Context, Operation, PinPolicy, PinVerdict};
+use super::{Context, Operation, PinMode, PinPolicy, PinVerdict};
 use crate::pin::{Biased, PinReading, Pins, Refined};
 use core::marker::PhantomData;
 use static_assertions::assert_eq_size;
@@ -11,8 +11,7 @@ pub struct IgnorePins;
 
 impl PinPolicy for IgnorePins {
     type Reading = Biased;
-    const READS_PINS: bool = false;
-    const SECOND_LOOK: bool = false;
+    const MODE: PinMode = PinMode::Ignore;
 
     #[inline]
     fn verdict(&self, _: Operation, _: Context, _: Pins) -> PinVerdict {
@@ -30,8 +29,7 @@ pub struct SkipPinned;
 
 impl PinPolicy for SkipPinned {
     type Reading = Biased;
-    const PER_VMA: bool = true;
-    const SECOND_LOOK: bool = false;
+    const MODE: PinMode = PinMode::PerVma;
 
     #[inline]
     fn verdict(&self, _: Operation, _: Context, pins: Pins) -> PinVerdict {

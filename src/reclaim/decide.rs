@@ -5,10 +5,15 @@
 
 use crate::flags::{PageFlags, UnmapFlags, VmFlags};
 use bitflags::bitflags;
+use static_assertions::assert_not_impl_any;
 
 bitflags! {
-    /// What a scan may do, and what its node is like.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+    /// What a scan may do, and what its node is like. [`direct`](Self::direct) and
+    /// [`background`](Self::background) say what Linux's reclaimers may do.
+    ///
+    /// There is no default: a scan without [`MAY_UNMAP`](Self::MAY_UNMAP) takes no mapped page, and
+    /// one without [`IO`](Self::IO) takes no anonymous page that is not in the swap cache.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
     pub struct ScanFlags: u32 {
         /// Mapped pages may be unmapped (`may_unmap`).
         const MAY_UNMAP = 1 << 0;
@@ -32,6 +37,30 @@ bitflags! {
         /// Pins are first asked about when the page is being unmapped, as with the 2020 patch, and
         /// not at the front.
         const NO_PIN_HINT = 1 << 16;
+    }
+}
+
+// A scan that may do nothing runs over all lists and takes nothing.
+assert_not_impl_any!(ScanFlags: Default);
+
+impl ScanFlags {
+    /// What a caller that waits for memory may do, if it may start I/O and enter the filesystem
+    /// (`try_to_free_pages` with `GFP_KERNEL`, `mm/vmscan.c`, 5.8): everything, and it leaves
+    /// waiting for writeback to dirty throttling. Reclaim ahead of need may do the same.
+    #[must_use]
+    pub const fn direct() -> Self {
+        Self::MAY_UNMAP
+            .union(Self::MAY_WRITE)
+            .union(Self::IO)
+            .union(Self::FS)
+            .union(Self::SANE_THROTTLING)
+    }
+
+    /// What the background reclaimer may do (`balance_pgdat`, `mm/vmscan.c`, 5.8): as
+    /// [`direct`](Self::direct), as [`BACKGROUND`](Self::BACKGROUND).
+    #[must_use]
+    pub const fn background() -> Self {
+        Self::direct().union(Self::BACKGROUND)
     }
 }
 

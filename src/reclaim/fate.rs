@@ -8,8 +8,8 @@ use super::steps::{Step, ask};
 use super::{ActivateReason, Fate, KeepReason, PageOp, ScanControl, ShrinkError};
 use crate::flags::{PageFlags, UnmapFlags};
 use crate::page::PageLike;
-use crate::pin::{PinReading, Pins};
-use crate::policy::{Operation, PinPolicy, PinVerdict};
+use crate::pin::Pins;
+use crate::policy::{self, Operation, PinPolicy};
 use crate::unmap::{FlushDebt, Hook};
 
 /// How often a page whose writeback ended is tried again before it is kept.
@@ -23,7 +23,8 @@ const MAX_WAITS: u32 = 16;
 /// buffers released or it is freed.
 ///
 /// `flush` takes up the TLB flushes that are put off: a page whose fate is [`Fate::Freed`] is the
-/// caller's to give back once they are settled. `stats` counts the page.
+/// caller's to give back once they are settled. `stats` counts the page; one whose fate is
+/// [`Fate::Parked`] counts as parked, whatever the caller does with it.
 ///
 /// # Errors
 ///
@@ -43,6 +44,28 @@ where
     L: PinPolicy,
     K: ParkPolicy,
 {
+    let (fate, pages) = decide_page(page, control, ops, flush, stats);
+    if let Ok(fate @ Fate::Parked(_)) = fate {
+        stats.count(fate, pages);
+    }
+    fate
+}
+
+/// [`shrink_page`] without counting a page that is to be parked: whether it is, its list says. Also
+/// returns how many base pages the page is now.
+#[inline]
+pub(super) fn decide_page<O, L, K>(
+    page: &O::Page,
+    control: &ScanControl<L, K>,
+    ops: &mut O,
+    flush: &mut FlushDebt,
+    stats: &mut Stats,
+) -> (Result<Fate, ShrinkError<O::Error>>, u32)
+where
+    O: PageOps,
+    L: PinPolicy,
+    K: ParkPolicy,
+{
     let mut scan = Scan {
         page,
         control,
@@ -56,23 +79,28 @@ where
     };
     let decided = scan.decide().and_then(|fate| scan.activate(fate));
     let unlocked = scan.unlock();
-    scan.settle_split();
     let fate = match (decided, unlocked) {
         (Ok(fate), Ok(())) => fate,
         _ => Fate::Kept(KeepReason::Failed),
     };
-    scan.stats.count(fate, scan.pages, scan.scanned);
+    let pages = scan.pages;
+    if !scan.scanned {
+        scan.stats.lock_busy(pages);
+    } else if !matches!(fate, Fate::Parked(_)) {
+        scan.stats.count(fate, pages);
+    }
     if let Fate::Activated(_) = fate {
         let file = !page.flags().contains(PageFlags::SWAP_BACKED);
-        scan.stats.activate(scan.pages, file);
+        scan.stats.activate(pages, file);
     }
-    match scan.error {
+    let result = match scan.error {
         None => Ok(fate),
         Some(mut error) => {
             error.set_locked(scan.locked);
             Err(error)
         }
-    }
+    };
+    (result, pages)
 }
 
 /// The hint: the pins that make it useless to spend anything on a page. Poisoned pages are never
@@ -102,14 +130,14 @@ where
     P: PageLike,
     L: PinPolicy,
 {
-    if !L::READS_PINS {
+    if !L::MODE.reads_pins() {
         return None;
     }
-    let pins = L::Reading::read(page);
-    match control.policy.verdict(operation, control.context, pins) {
-        PinVerdict::Proceed => None,
-        PinVerdict::NextVma | PinVerdict::SkipPage | PinVerdict::Refuse => Some(pins),
-    }
+    let context = control.context;
+    let (verdict, pins) = policy::ask(&control.policy, page, page.snapshot(), context, |_| {
+        operation
+    });
+    (!verdict.proceeds()).then_some(pins)
 }
 
 pub(super) struct Scan<'a, O: PageOps, L, K> {
@@ -118,7 +146,7 @@ pub(super) struct Scan<'a, O: PageOps, L, K> {
     pub(super) ops: &'a mut O,
     pub(super) flush: &'a mut FlushDebt,
     pub(super) stats: &'a mut Stats,
-    /// Base pages for which the page counts; falls to one when it is split.
+    /// Base pages of the page; one from its split on, since its tails are scanned by themselves.
     pub(super) pages: u32,
     pub(super) locked: bool,
     pub(super) scanned: bool,
@@ -150,7 +178,9 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
             return Ok(Some(Fate::Kept(why)));
         }
         self.locked = true;
-        self.stats.scan(self.pages, self.scanned);
+        if self.scanned {
+            self.stats.rescan(self.pages);
+        }
         self.scanned = true;
         if let Some(pins) = pin_hint(self.page, self.control) {
             return Ok(Some(self.set_aside(pins)));
@@ -198,7 +228,6 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
                 }
             }
         }
-        self.settle_split();
         if self.page.map_count() != 0 {
             if let Some(fate) = self.unmap()? {
                 return Ok(fate);

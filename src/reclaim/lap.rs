@@ -1,4 +1,4 @@
-//! How far a scan has come round its lists: whose turn it is, and what a lap has met.
+//! How far a scan has come round its lists: whose turn it is, and how many pinned pages it met.
 
 use super::lists::Lru;
 
@@ -18,36 +18,45 @@ impl Turn {
 }
 
 /// Once round a list: its pages come from the old end and go back to the young one.
+///
+/// Counts pinned pages as they are met, in base pages. This is an estimate: a pin that goes is
+/// noticed when its page is met again. It must not end a pass.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Lap {
     /// Base pages until every one that was there when the lap began has been met.
-    pub(super) left: u64,
-    /// Base pages met in this lap that are pinned and still on the list.
-    pinned: u64,
-    /// As many in the lap before.
-    pub(super) before: u64,
+    left: u64,
+    /// Pinned pages that were met in this lap and stayed on the list.
+    met: u64,
+    /// As many before this lap began.
+    before: u64,
 }
 
 impl Lap {
+    /// How many pages on the list are pinned: those met in this lap, and those counted before it
+    /// that may be among the pages not met yet.
     pub(super) fn pinned(self) -> u64 {
-        self.pinned.max(self.before)
+        self.met.saturating_add(self.before.min(self.left))
     }
 
-    /// The first page of a list of `pages` is about to be taken.
-    pub(super) const fn begin(&mut self, pages: u64) {
-        self.left = pages;
+    /// A lap round a list of `pages` begins.
+    pub(super) fn begin(&mut self, pages: u64) {
+        *self = Self {
+            left: pages,
+            met: 0,
+            before: self.pinned(),
+        };
     }
 
-    /// It was met. Whether that was the last of the lap.
-    pub(super) fn met(&mut self, pages: u64, pinned: bool) -> bool {
+    /// Whether the next page begins a lap.
+    pub(super) const fn is_over(self) -> bool {
+        self.left == 0
+    }
+
+    /// A page was met.
+    pub(super) const fn meet(&mut self, pages: u64, pinned: bool) {
         self.left = self.left.saturating_sub(pages);
         if pinned {
-            self.pinned = self.pinned.saturating_add(pages);
+            self.met = self.met.saturating_add(pages);
         }
-        let over = self.left == 0;
-        if over {
-            self.before = core::mem::take(&mut self.pinned);
-        }
-        over
     }
 }

@@ -91,12 +91,11 @@ pub trait Lists: PageOps {
     /// Without a page, it was the flush of the TLB after a batch, or the ageing of a page that is
     /// back on its list already.
     ///
-    /// What even the undoing left undone is settled here, for nobody else will: what the walk
-    /// [owes](crate::unmap::Owed), and the [lock](ShrinkError::is_locked). The default drops the
-    /// error, which is right where undoing cannot fail.
-    fn failed(&mut self, page: Option<&Self::Page>, error: ShrinkError<Self::Error>) {
-        let _ = (page, error);
-    }
+    /// What even the undoing left undone must be settled here, for nobody else will: what the walk
+    /// [owes](crate::unmap::Owed), and the [lock](ShrinkError::is_locked). With an
+    /// [`Infallible`](core::convert::Infallible) error, what is left is an inconsistent page or page
+    /// table.
+    fn failed(&mut self, page: Option<&Self::Page>, error: ShrinkError<Self::Error>);
 
     /// Parks a page with these pins, or hands it back if it cannot be parked: its last pin went
     /// meanwhile ([`PinWord::park`](crate::pin::PinWord::park) tells), or there is no parking,
@@ -116,7 +115,8 @@ pub trait Lists: PageOps {
         None
     }
 
-    /// How many base pages are parked.
+    /// How many base pages are parked. An embedder that parks pages says so here: a
+    /// [sweep](unpark) looks at no more, and a pass learns from it that parked pages came back.
     fn pages_parked(&self) -> u64 {
         0
     }
@@ -140,8 +140,8 @@ pub trait Lists: PageOps {
 
     /// Asks other holders of memory to shrink, such as
     /// [device shrinkers](crate::shrinker::shrink_slab), and returns how many base pages came back:
-    /// to the allocator, that is. Pages that were only unpinned count when the scan takes them; one
-    /// that counts them here too ends too early.
+    /// to the allocator, that is. Pages that were only unpinned count when the scan takes them, also
+    /// after the last time, at priority 0; one that counts them here too ends too early.
     fn shrink_others(&mut self, priority: u8) -> u64 {
         let _ = priority;
         0

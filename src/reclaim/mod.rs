@@ -1,13 +1,16 @@
 //! The LRU level: the fate of one isolated page, what happens to pinned ones, and the loop.
 
 mod active;
+mod batch;
 pub mod decide;
 mod fate;
+mod forward;
 mod futility;
 mod lap;
 mod lists;
 mod ops;
 mod park;
+mod plan;
 mod scan;
 mod stats;
 mod steps;

@@ -3,6 +3,7 @@
 use super::decide::Referenced;
 use crate::flags::PageFlags;
 use crate::page::PageLike;
+use crate::pin::RefsLeft;
 use crate::policy::PinPolicy;
 use crate::rmap::Unmapped;
 use crate::unmap::{Failure, Hook, UnmapRequest};
@@ -36,9 +37,9 @@ pub enum Removal {
 
 /// The operations on one isolated page.
 ///
-/// Four methods are required. The others say, by default, that there is no such thing: no
-/// contention for the page lock, no swap, no writing, no huge page, no buffers. A method whose
-/// subject never arises is never called.
+/// Five methods are required. The others say, by default, that there is no such thing: no page
+/// lock, no swap, no writing, no huge page, no buffers. A page that needs what there is not is kept
+/// or activated.
 ///
 /// # Contract
 ///
@@ -75,12 +76,12 @@ pub trait PageOps {
     /// Takes the page out of memory, if nobody else holds it.
     fn remove(&mut self, page: &Self::Page, how: Removal) -> Result<Hook, Self::Error>;
 
-    /// Settles every TLB flush that was put off.
-    fn flush_tlb(&mut self) -> Result<(), Self::Error> {
-        Ok(())
-    }
+    /// Settles every TLB flush that was put off: when it returns `Ok`, no CPU reaches a page through
+    /// an entry that [`unmap`](Self::unmap) has cleared. Nothing is to be done if the entries are
+    /// flushed as they are cleared.
+    fn flush_tlb(&mut self) -> Result<(), Self::Error>;
 
-    /// Takes the page lock, without waiting.
+    /// Takes the page lock, without waiting. The default is for pages without a lock.
     fn try_lock(&mut self, page: &Self::Page) -> Result<Hook, Self::Error> {
         Ok(Hook::Done)
     }
@@ -126,7 +127,8 @@ pub trait PageOps {
         false
     }
 
-    /// Splits the huge page; its tail pages go to where the scan will find them.
+    /// Splits the huge page. Its tail pages go to the old end of its list, so that the scan takes
+    /// them next.
     fn split(&mut self, page: &Self::Page) -> Result<Hook, Self::Error> {
         Ok(Hook::Refused)
     }
@@ -141,8 +143,10 @@ pub trait PageOps {
         Ok(Hook::Refused)
     }
 
-    /// Drops the caller's reference on a page in no cache, unlocked; `true` if it was the last.
-    fn put_last(&mut self, page: &Self::Page) -> Result<bool, Self::Error> {
-        Ok(true)
+    /// Drops the caller's reference on a page in no cache, which had no other when it was unlocked.
+    /// If it was the last, the page is freed; if somebody else has found the page meanwhile, it is
+    /// theirs to free. `None`, the default: the reference was not dropped, and the page is kept.
+    fn put_last(&mut self, page: &Self::Page) -> Result<Option<RefsLeft>, Self::Error> {
+        Ok(None)
     }
 }

@@ -1,16 +1,14 @@
 //! The loop over the lists: from the gentlest priority to the hardest, in batches, until the target
 //! is met; and the budgeted step.
 
-use super::active::{Refill, age_page};
-use super::fate::shrink_page;
 use super::lap::{Lap, Turn};
-use super::lists::{Lists, Lru, Release};
+use super::lists::{Lists, Lru};
 use super::park::ParkPolicy;
+use super::plan::plan;
 use super::stats::Stats;
-use super::{Fate, KeepReason, PageOp, ScanControl, ShrinkError};
+use super::{KeepReason, ScanControl};
 use crate::debug::debug_fields;
-use crate::page::PageLike;
-use crate::pin::PinReading;
+use crate::pin::Pins;
 use crate::policy::{Context, PinPolicy};
 use crate::unmap::FlushDebt;
 
@@ -20,29 +18,39 @@ pub const SWAP_CLUSTER_MAX: usize = 32;
 /// A pass over the lists for a number of pages: priorities 12 to 0, batches of 32.
 ///
 /// At each priority a list is scanned for its length shifted right by it, and the lists take turns,
-/// a batch each. The pass ends with the page that meets its target. [`run`](Self::run) goes to the
-/// end; [`step`](Self::step) does a bounded part and can be called again, and many small steps do
-/// what one large one does.
+/// a batch each. Then [others](Lists::shrink_others) are asked for memory. The pass ends with the
+/// page that meets its target. [`run`](Self::run) goes to the end; [`step`](Self::step) does a
+/// bounded part and can be called again, and many small steps do what one large one does.
 ///
-/// Where the node is nearly out of file pages and anonymous ones are left to scan, only these are,
-/// at all priorities but the hardest, as in Linux (`file_is_tiny`, `get_scan_count`). Pinned pages
-/// do not count as left to scan: parked ones are on no list, those that were met on a list in its
-/// latest lap are left out of its length, and a list on which a whole lap met nothing else is done
-/// with until others come.
+/// # Pinned pages
+///
+/// Pins may go at any moment of a pass, and what they held is reclaimable again. A pass that met
+/// pinned pages on the lists, or parked pages that came back, scans the hardest priority twice: as
+/// many pages as are not known to be pinned; and every page on the lists once others were asked
+/// for the last time. So a pass that is [`Exhausted`](Progress::Exhausted) has taken what was held
+/// by pins that went until then; what later ones held is for the next pass. A list on which
+/// everything is pinned costs two looks at each page.
+///
+/// The number of pinned pages is also used to compare lists: an active list is aged while it is
+/// longer than the unpinned part of its inactive list, and where the node is nearly out of unpinned
+/// file pages and anonymous ones are left to scan, only these are, at all priorities but the
+/// hardest, as in Linux (`file_is_tiny`, `get_scan_count`). Parked pages are on no list and cost
+/// nothing.
 pub struct LruScan {
-    target: u64,
+    pub(super) target: u64,
     others: u64,
     priority: u8,
     plan: Option<[u64; 4]>,
-    turn: Turn,
-    laps: [Lap; 4],
-    /// Lists on which a lap met nothing but pinned pages; whether that changes the plan.
-    given_up: [bool; 4],
-    replan: bool,
+    pub(super) turn: Turn,
+    pub(super) laps: [Lap; 4],
+    /// What had become of pinned pages when the priority began.
+    began: Pinned,
+    /// Whether the hardest priority is scanned for the second time.
+    again: bool,
     exhausted: bool,
-    stats: Stats,
-    flush: FlushDebt,
-    errors: u64,
+    pub(super) stats: Stats,
+    pub(super) flush: FlushDebt,
+    pub(super) errors: u64,
 }
 
 debug_fields!(LruScan {
@@ -52,8 +60,8 @@ debug_fields!(LruScan {
     plan,
     turn,
     laps,
-    given_up,
-    replan,
+    began,
+    again,
     exhausted,
     stats,
     flush,
@@ -73,6 +81,17 @@ pub enum Progress {
     Exhausted,
 }
 
+/// What became of pinned pages so far, in base pages.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pinned {
+    /// Met by this pass, and put back on their lists.
+    stayed: u64,
+    /// Met by this pass, and parked.
+    taken_off: u64,
+    /// Parked now, by whomever.
+    parked: u64,
+}
+
 impl LruScan {
     /// A pass for `target` base pages.
     #[must_use]
@@ -84,8 +103,8 @@ impl LruScan {
             plan: None,
             turn: Turn::NONE,
             laps: [Lap::default(); 4],
-            given_up: [false; 4],
-            replan: false,
+            began: Pinned::default(),
+            again: false,
             exhausted: false,
             stats: Stats::default(),
             flush: FlushDebt::none(),
@@ -124,7 +143,7 @@ impl LruScan {
     }
 
     /// The TLB flushes that are owed, because flushing failed; the next batch tries again. Pages
-    /// were handed out as [`Release::AfterFlush`].
+    /// were handed out as [`Release::AfterFlush`](super::Release::AfterFlush).
     pub const fn flush_debt(&self) -> &FlushDebt {
         &self.flush
     }
@@ -134,8 +153,9 @@ impl LruScan {
         core::mem::replace(&mut self.flush, FlushDebt::none())
     }
 
-    /// How many base pages on a list were pinned, as the pass met them in its latest lap. Parked
-    /// ones are on no list.
+    /// How many base pages on a list were pinned when the pass met them last. Exact, as of then, for
+    /// a pass that is [`Exhausted`](Progress::Exhausted); else an estimate. Parked ones are on no
+    /// list.
     #[must_use]
     pub fn pinned_on(&self, list: Lru) -> u64 {
         self.laps.get(list.index()).map_or(0, |lap| lap.pinned())
@@ -143,9 +163,8 @@ impl LruScan {
 
     /// Scans to the end.
     ///
-    /// Bounded: at each of the 13 priorities no list is scanned for more pages than it had when
-    /// that priority began. In a pass, this can be so once more for each of the four lists that
-    /// turns out to be pinned all over.
+    /// Bounded: at each of the 13 priorities no list is scanned for more pages than it had when that
+    /// priority began, shifted right by it. The hardest is scanned twice at most.
     pub fn run<B, L, K>(&mut self, lists: &mut B, control: &ScanControl<L, K>) -> Progress
     where
         B: Lists,
@@ -182,24 +201,14 @@ impl LruScan {
                 return Progress::Exhausted;
             }
             if self.plan.is_none() {
-                self.plan = Some(self.make_plan(lists));
-                self.turn = Turn::NONE;
+                self.begin(lists);
             }
             match self.next_list() {
                 Some(list) => {
                     let looked_at = self.batch(list, lists, &control.at(self.priority), budget);
                     budget = budget.saturating_sub(looked_at.max(1));
                 }
-                None if core::mem::take(&mut self.replan) => self.plan = None,
-                None => {
-                    let others = lists.shrink_others(self.priority);
-                    self.others = self.others.saturating_add(others);
-                    self.plan = None;
-                    match self.priority.checked_sub(1) {
-                        Some(harder) => self.priority = harder,
-                        None => self.exhausted = true,
-                    }
-                }
+                None => self.end_priority(lists),
             }
         }
         if self.reclaimed() >= self.target {
@@ -234,195 +243,77 @@ impl LruScan {
         Some(list)
     }
 
-    /// How many base pages of each list are scanned at this priority.
-    fn make_plan<B: Lists>(&self, lists: &B) -> [u64; 4] {
-        let left = |list: Lru| lists.pages(list).saturating_sub(self.pinned_on(list));
-        let share = |pages: u64| pages.checked_shr(u32::from(self.priority)).unwrap_or(0);
-        let file = left(Lru::InactiveFile).saturating_add(left(Lru::ActiveFile));
-        let mark = lists.watermark();
-        let file_is_tiny = file.saturating_add(mark.free) <= mark.high;
-        let anon_only = self.priority > 0
-            && lists.has_swap()
-            && file_is_tiny
-            && share(left(Lru::InactiveAnon)) > 0;
-        Lru::ALL.map(|list| {
-            let scanned = if list.is_file() {
-                !anon_only
-            } else {
-                lists.has_swap()
-            };
-            let ages = match list {
-                Lru::ActiveAnon => left(Lru::InactiveAnon) < left(list),
-                Lru::ActiveFile => left(Lru::InactiveFile) < left(list),
-                Lru::InactiveAnon | Lru::InactiveFile => true,
-            };
-            if !scanned || !ages || left(list) == 0 {
-                0
-            } else if self.priority == 0 {
-                // What is not pinned may be behind what is.
-                lists.pages(list)
-            } else {
-                share(left(list))
-            }
-        })
-    }
-
-    /// Scans one batch of a list; returns how many pages it looked at.
-    fn batch<B, L, K>(
-        &mut self,
-        list: Lru,
-        lists: &mut B,
-        control: &ScanControl<L, K>,
-        budget: u32,
-    ) -> u32
-    where
-        B: Lists,
-        L: PinPolicy,
-        K: ParkPolicy,
-    {
-        let mut freed: [Option<B::Page>; SWAP_CLUSTER_MAX] = [const { None }; SWAP_CLUSTER_MAX];
-        let mut looked_at: u32 = 0;
-        for slot in &mut freed {
-            let over = looked_at >= budget || self.turn.left == 0 || self.left(list) == 0;
-            if over || self.reclaimed() >= self.target {
-                break;
-            }
-            if let Some(lap) = self.laps.get_mut(list.index()) {
-                if lap.left == 0 {
+    /// Begins a priority. The hardest begins laps of its own, so that after it the count of pinned
+    /// pages is what was found in it.
+    fn begin<B: Lists>(&mut self, lists: &B) {
+        let pinned = |list| self.pinned_on(list);
+        let plan = plan(lists, self.priority, self.again, pinned);
+        let leaves_out = self.priority == 0 && Lru::ALL.into_iter().any(|list| pinned(list) > 0);
+        self.began = self.pinned(lists);
+        if leaves_out {
+            // Pages that stayed at gentler priorities are to be looked at again, too.
+            self.began.stayed = 0;
+        }
+        if self.priority == 0 {
+            for (lap, (list, planned)) in self.laps.iter_mut().zip(Lru::ALL.into_iter().zip(plan)) {
+                if self.again && planned == 0 {
+                    // It is looked at no more, so nothing is known of it at the end.
+                    *lap = Lap::default();
+                } else {
                     lap.begin(lists.pages(list));
                 }
             }
-            let Some(page) = lists.take(list) else {
-                self.end(list);
-                break;
-            };
-            looked_at = looked_at.saturating_add(1);
-            self.turn.left = self.turn.left.saturating_sub(1);
-            let pages = page.base_pages().max(1);
-            self.spend(list, u64::from(pages));
-            let pinned = if list.is_active() {
-                self.age(list, page, lists, control)
-            } else {
-                let (pinned, freed) = self.shrink(list, page, lists, control);
-                *slot = freed;
-                pinned
-            };
-            self.met(list, pages, pinned, lists);
         }
-        self.release(freed, lists);
-        looked_at
+        self.plan = Some(plan);
+        self.turn = Turn::NONE;
     }
 
-    /// One page of an active list; whether it is pinned and still on the list.
-    fn age<B, L, K>(
-        &mut self,
-        list: Lru,
-        page: B::Page,
-        lists: &mut B,
-        control: &ScanControl<L, K>,
-    ) -> bool
-    where
-        B: Lists,
-        L: PinPolicy,
-        K: ParkPolicy,
-    {
-        match age_page(list, page, control, lists, &mut self.stats) {
-            Ok(refill) => refill == Refill::Pinned,
-            Err(error) => {
-                self.errors = self.errors.saturating_add(1);
-                lists.failed(None, error);
-                false
-            }
-        }
-    }
-
-    /// One page of an inactive list: whether it is pinned and still on the list, and the page if it
-    /// was freed.
-    fn shrink<B, L, K>(
-        &mut self,
-        list: Lru,
-        page: B::Page,
-        lists: &mut B,
-        control: &ScanControl<L, K>,
-    ) -> (bool, Option<B::Page>)
-    where
-        B: Lists,
-        L: PinPolicy,
-        K: ParkPolicy,
-    {
-        let pages = page.base_pages();
-        let fate = match shrink_page(&page, control, lists, &mut self.flush, &mut self.stats) {
-            Ok(fate) => fate,
-            Err(error) => {
-                self.errors = self.errors.saturating_add(1);
-                lists.failed(Some(&page), error);
-                Fate::Kept(KeepReason::Failed)
-            }
-        };
-        match fate {
-            Fate::Freed => return (false, Some(page)),
-            Fate::Raced => return (false, None),
-            Fate::Parked(pins) => {
-                if let Err(page) = lists.park(page, pins) {
-                    self.stats.not_parked(pins, pages);
-                    // Handed back because its last pin went, or because there is no parking?
-                    let pinned = L::Reading::read(&page).maybe_pinned();
-                    lists.put(list, page);
-                    return (pinned, None);
-                }
-                return (false, None);
-            }
-            // By its flags: what was done to it may have changed its kind.
-            Fate::Kept(_) | Fate::Activated(_) => lists.put(Lru::of(page.flags()), page),
-        }
-        (matches!(fate, Fate::Kept(KeepReason::Pinned(_))), None)
-    }
-
-    /// Counts the page in its list's lap, and ends the scan of a list on which everything is pinned:
-    /// without it, other lists may be the ones to scan at this priority. They are planned again,
-    /// once for each list, so that a pass is bounded.
-    fn met<B: Lists>(&mut self, list: Lru, pages: u32, pinned: bool, lists: &B) {
-        let Some(lap) = self.laps.get_mut(list.index()) else {
+    /// Asks others, and goes on to the next priority, if there is one.
+    fn end_priority<B: Lists>(&mut self, lists: &mut B) {
+        self.plan = None;
+        if self.again {
+            self.exhausted = true;
             return;
-        };
-        if lap.met(u64::from(pages), pinned) && lap.before > 0 && lap.before >= lists.pages(list) {
-            self.end(list);
-            if let Some(given_up) = self.given_up.get_mut(list.index()) {
-                self.replan |= !core::mem::replace(given_up, true);
-            }
+        }
+        let others = lists.shrink_others(self.priority);
+        self.others = self.others.saturating_add(others);
+        match self.priority.checked_sub(1) {
+            Some(harder) => self.priority = harder,
+            None if self.pins_may_have_gone(lists) => self.again = true,
+            None => self.exhausted = true,
         }
     }
 
-    /// Gives freed pages back, once the TLB is flushed.
-    fn release<B: Lists>(&mut self, freed: [Option<B::Page>; SWAP_CLUSTER_MAX], lists: &mut B) {
-        let debt = core::mem::replace(&mut self.flush, FlushDebt::none());
-        let release = match debt.flush(|| lists.flush_tlb()) {
-            Ok(()) => Release::Now,
-            Err((debt, source)) => {
-                self.flush = debt;
-                self.errors = self.errors.saturating_add(1);
-                lists.failed(None, ShrinkError::op(PageOp::FlushTlb, source));
-                Release::AfterFlush
-            }
-        };
-        for page in freed.into_iter().flatten() {
-            lists.free(page, release);
+    /// Whether a page that was met pinned may be reclaimable now: it stayed on a list, or it was
+    /// parked and is so no more.
+    fn pins_may_have_gone<B: Lists>(&self, lists: &B) -> bool {
+        let (began, now) = (self.began, self.pinned(lists));
+        let taken_off = now.taken_off.saturating_sub(began.taken_off);
+        now.stayed > began.stayed || now.parked < began.parked.saturating_add(taken_off)
+    }
+
+    fn pinned<B: Lists>(&self, lists: &B) -> Pinned {
+        let stayed = self.stats.kept_for(KeepReason::Pinned(Pins::None));
+        Pinned {
+            stayed: stayed.saturating_add(self.stats.active_pinned),
+            taken_off: self.stats.parked.saturating_add(self.stats.active_parked),
+            parked: lists.pages_parked(),
         }
     }
 
-    fn left(&self, list: Lru) -> u64 {
+    pub(super) fn left(&self, list: Lru) -> u64 {
         self.plan
             .and_then(|plan| plan.get(list.index()).copied())
             .unwrap_or(0)
     }
 
-    fn spend(&mut self, list: Lru, pages: u64) {
+    pub(super) fn spend(&mut self, list: Lru, pages: u64) {
         if let Some(left) = self.plan.as_mut().and_then(|p| p.get_mut(list.index())) {
             *left = left.saturating_sub(pages);
         }
     }
 
-    fn end(&mut self, list: Lru) {
+    pub(super) fn end(&mut self, list: Lru) {
         self.spend(list, u64::MAX);
     }
 }

@@ -3,16 +3,16 @@
 use super::active::Refill;
 use super::{ActivateReason, Fate, KeepReason};
 use crate::debug::debug_fields;
-use crate::pin::Pins;
 
 /// What a scan did, in base pages unless it says "events".
 ///
 /// # Conservation
 ///
-/// Every page that is scanned comes to exactly one end, so at any time between two calls
-/// `scanned == freed + kept + activated + parked + raced + rescanned` ([`Self::is_conserved`]). A
-/// page that somebody else has locked is not scanned (`lock_busy`). A page that waited for
-/// writeback is scanned again, as in Linux (`rescanned`). Counters saturate.
+/// Every page that is scanned is counted once, when its fate is final, so at any time between two
+/// calls `scanned == freed + kept + activated + parked + raced + rescanned`
+/// ([`Self::is_conserved`]). A page that was split counts as one; its tails are scanned by
+/// themselves. A page that somebody else has locked is not scanned (`lock_busy`). A page that waited
+/// for writeback is scanned again, as in Linux (`rescanned`). Counters saturate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Stats {
     /// Scanned (`sc->nr_scanned`).
@@ -183,18 +183,11 @@ impl Stats {
         ]
     }
 
+    /// A page waited for its writeback, and is scanned again.
     #[inline]
-    pub(super) const fn scan(&mut self, pages: u32, again: bool) {
+    pub(super) const fn rescan(&mut self, pages: u32) {
         add(&mut self.scanned, widen(pages));
-        if again {
-            add(&mut self.rescanned, widen(pages));
-        }
-    }
-
-    /// The tails of a page that was split are scanned by themselves.
-    #[inline]
-    pub(super) const fn unscan(&mut self, tails: u32) {
-        self.scanned = self.scanned.saturating_sub(widen(tails));
+        add(&mut self.rescanned, widen(pages));
     }
 
     #[inline]
@@ -259,38 +252,32 @@ impl Stats {
         add(&mut self.refilled, widen(pages));
     }
 
-    /// A page whose fate was to be parked was not: its last pin went meanwhile.
-    pub(super) fn not_parked(&mut self, pins: Pins, pages: u32) {
-        self.parked = self.parked.saturating_sub(widen(pages));
-        self.count(Fate::Kept(KeepReason::Pinned(pins)), pages, true);
+    /// Counts a page that was not scanned, because its lock could not be had.
+    #[inline]
+    pub(super) fn lock_busy(&mut self, pages: u32) {
+        add(&mut self.lock_busy, widen(pages));
+        self.keep(KeepReason::LockBusy, widen(pages));
     }
 
-    /// Counts a page's end.
     #[inline]
-    pub(super) fn count(&mut self, fate: Fate, pages: u32, scanned: bool) {
+    fn keep(&mut self, reason: KeepReason, pages: u64) {
+        if let Some(counter) = self.by_keep.get_mut(reason.index()) {
+            add(counter, pages);
+        }
+    }
+
+    /// Counts a page that was scanned, once its fate is final.
+    #[inline]
+    pub(super) fn count(&mut self, fate: Fate, pages: u32) {
         let pages = widen(pages);
+        add(&mut self.scanned, pages);
         match fate {
             Fate::Freed => add(&mut self.freed, pages),
             Fate::Raced => add(&mut self.raced, pages),
             Fate::Parked(_) => add(&mut self.parked, pages),
             Fate::Kept(reason) => {
-                // What was not scanned does not count as kept.
-                let reason = if scanned {
-                    reason
-                } else {
-                    KeepReason::LockBusy
-                };
-                add(
-                    if scanned {
-                        &mut self.kept
-                    } else {
-                        &mut self.lock_busy
-                    },
-                    pages,
-                );
-                if let Some(counter) = self.by_keep.get_mut(reason.index()) {
-                    add(counter, pages);
-                }
+                add(&mut self.kept, pages);
+                self.keep(reason, pages);
             }
             Fate::Activated(reason) => {
                 add(&mut self.activated, pages);

@@ -7,6 +7,7 @@ use super::park::ParkPolicy;
 use super::{ActivateReason, Fate, KeepReason, PageOp, ShrinkError};
 use crate::flags::{PageFlags, UnmapFlags};
 use crate::page::PageLike;
+use crate::pin::RefsLeft;
 use crate::policy::{Operation, PinPolicy};
 use crate::rmap::{Outcome, Reason};
 use crate::unmap::{FlushDebt, Hook, Stop, UnmapRequest, Verdict};
@@ -103,7 +104,6 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
                 return Ok(None);
             }
         }
-        self.settle_split();
         Ok(Some(Fate::Activated(ActivateReason::NoSwap)))
     }
 
@@ -119,24 +119,19 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
 
     #[inline]
     pub(super) fn split(&mut self) -> Step<Hook> {
-        ask!(self, Split, self.ops.split(self.page))
-    }
-
-    /// A page that was split counts as one page from then on; its tails come by themselves.
-    #[inline]
-    pub(super) fn settle_split(&mut self) {
-        if self.pages > 1 && self.scanned {
-            let pages = self.page.base_pages().clamp(1, self.pages);
-            self.stats.unscan(self.pages.saturating_sub(pages));
-            self.pages = pages;
+        let split = ask!(self, Split, self.ops.split(self.page))?;
+        if split == Hook::Done {
+            self.pages = self.page.base_pages().min(self.pages).max(1);
         }
+        Ok(split)
     }
 
     #[inline]
     pub(super) fn unmap(&mut self) -> Step<Option<Fate>> {
         let before = self.page.flags();
         let mut flags = decide::unmap_flags(before, self.control.unmap);
-        if L::SECOND_LOOK {
+        // Not in `Ignore`, where the flags are Linux's own: no pin is asked about.
+        if L::MODE.reads_pins() {
             flags |= UnmapFlags::OPPORTUNISTIC;
         }
         let request = UnmapRequest::of(flags, &self.control.policy, self.control.context);
@@ -209,8 +204,12 @@ impl<O: PageOps, L: PinPolicy, K: ParkPolicy> Scan<'_, O, L, K> {
             }
             if !decide::has_mapping(self.page.flags()) && self.page.ref_count() == 1 {
                 self.unlock()?;
-                let last = ask!(self, PutLast, self.ops.put_last(self.page))?;
-                return Ok(if last { Fate::Freed } else { Fate::Raced });
+                let left = ask!(self, PutLast, self.ops.put_last(self.page))?;
+                return Ok(match left {
+                    Some(RefsLeft::Last) => Fate::Freed,
+                    Some(RefsLeft::Some) => Fate::Raced,
+                    None => Fate::Kept(KeepReason::NoMapping),
+                });
             }
         }
         let how = match decide::leave(self.page.flags()) {

@@ -109,6 +109,17 @@ impl Ladder {
         self.needed.saturating_sub(self.back)
     }
 
+    /// Takes a step back that was not carried out. The pages that came back stay counted, and
+    /// `pages` more.
+    pub(super) fn take_back(&mut self, before: Self, pages: u64) {
+        let back = self.back.saturating_add(pages);
+        *self = Self {
+            back,
+            latest: self.latest,
+            ..before
+        };
+    }
+
     fn climb(&mut self, event: Event) -> Action {
         let from = self.due.min(self.latest);
         let pages = self.missing();
@@ -171,7 +182,7 @@ impl Deadlines {
 
 /// A rung of the ladder, in order.
 ///
-/// Complete on purpose: a driver should know where it stands.
+/// Exhaustive: a driver should know where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rung {
     /// Nobody has been asked.
@@ -198,7 +209,7 @@ impl Rung {
 
 /// What happened.
 ///
-/// Complete on purpose: nothing else moves the ladder.
+/// Exhaustive: nothing else moves the ladder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
     /// Time went by.
@@ -211,7 +222,7 @@ pub enum Event {
 
 /// What to do.
 ///
-/// Complete on purpose: an action that its driver does not know would not be done.
+/// Exhaustive: an action that its driver does not know would not be done.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {

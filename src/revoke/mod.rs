@@ -1,11 +1,12 @@
-//! Getting pinned pages back from their owners: whom to ask, how to tell them, when to give up.
+//! Getting pinned pages back from their owners.
 //!
-//! Unmapping does not take a pinned page, and waiting may take for ever. In between there is asking.
-//! [`Owners`](crate::pin::Owners) says who pins how much since when, in the order in which to ask. [`Pressure`] keeps the
-//! signals to one owner in pairs. [`Ladder`] goes from asking to waiting to stopping the hardware, a
-//! rung at a time and each for so long, and ends in every case: with the pages, or with a
-//! [`Shortfall`] for whoever decides what happens out of memory. All of them are plain state, and
-//! the time comes in as an argument; [`drive`] joins them to an owner and its shrinker.
+//! Unmapping does not take a pinned page, and waiting for the pin may take for ever. The owner can be
+//! asked. [`Owners`](crate::pin::Owners) says who pins how much since when, in the order in which to
+//! ask. [`Pressure`] tells one owner that memory is short, and later that all is clear. [`Ladder`]
+//! goes from asking to waiting to stopping the hardware, each for a limited time, and ends in every
+//! case: with the pages, or with a [`Shortfall`] for whoever decides what happens out of memory. All
+//! of these are plain state, and the time is an argument. [`drive`] carries the ladder's steps out on
+//! a device.
 //!
 //! ```text
 //!            owner says no, or time is up       the same                      the same
@@ -21,4 +22,4 @@ mod pressure;
 
 pub use drive::{Driven, drive};
 pub use ladder::{Action, Deadlines, Event, Ladder, Rung, Shortfall, WhyShort};
-pub use pressure::{Answer, Level, PinOwner, Pressure, Signal};
+pub use pressure::{Answer, Level, PinOwner, Pressure};

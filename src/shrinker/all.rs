@@ -1,9 +1,9 @@
 //! All shrinkers in turn.
 
-use super::pass::{Ended, MAX_BATCHES, Pass};
-use super::{Deferred, PriorityError, Shrinker};
+use super::pass::{Ended, shrink_until};
+use super::{Deferred, Plan, PriorityError, Shrinker};
 
-/// A shrinker and what it was spared so far.
+/// A shrinker and the scanning that was put off for it.
 ///
 /// `&mut Registered<dyn Shrinker>` names one of any type, for a list of unlike shrinkers.
 #[derive(Debug, Clone, Default)]
@@ -27,10 +27,10 @@ impl<S> Registered<S> {
 
 /// Gives each shrinker its turn, until `target` pages have come back.
 ///
-/// With a target of [`u64::MAX`] it is Linux's `shrink_slab` (`mm/vmscan.c`, 5.8), which asks all of
-/// them. With a lower one it ends after the batch that reaches it: the shrinkers that follow were
-/// not asked and nothing was put off for them. So that it is not always the same ones that pay,
-/// begin the next call where this one ended ([`ShrunkAll::asked`]).
+/// With a target of [`u64::MAX`] it asks all of them, as Linux's `shrink_slab` (`mm/vmscan.c`, 5.8)
+/// does. With a lower one it ends after the batch that reaches the target. The shrinkers that follow
+/// are not asked and nothing is put off for them; begin the next call with them
+/// ([`ShrunkAll::asked`] says how many were asked).
 ///
 /// # Errors
 ///
@@ -55,19 +55,14 @@ pub fn shrink_all<'a, S>(
 where
     S: Shrinker + ?Sized + 'a,
 {
-    super::plan(0, 0, priority, 0)?;
+    Plan::new(0, 0, priority, 0)?;
     let mut all = ShrunkAll::default();
     for Registered { deferred, shrinker } in shrinkers {
         if all.pages >= target {
             break;
         }
-        let mut pass = Pass::begin(shrinker, deferred, priority)?;
-        pass.run(
-            shrinker,
-            MAX_BATCHES,
-            Some(target.saturating_sub(all.pages)),
-        );
-        let shrunk = pass.finish(deferred);
+        let wanted = target.saturating_sub(all.pages);
+        let shrunk = shrink_until(shrinker, deferred, priority, Some(wanted))?;
         all.asked = all.asked.saturating_add(1);
         all.scanned = all.scanned.saturating_add(shrunk.scanned);
         all.freed = all.freed.saturating_add(shrunk.freed);

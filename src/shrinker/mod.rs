@@ -1,15 +1,15 @@
-//! Shrinkers: caches and devices that give memory back when they are asked.
+//! Shrinkers: caches and devices that give memory back when they are asked to.
 //!
-//! A page that is pinned for long does not come back by being scanned. Its owner has to stop the
-//! hardware, and a [`Shrinker`] is how it is asked to: it says how much it could free, and frees some
-//! of it. How much it is asked for is Linux's arithmetic ([`plan`]): in proportion to what it holds and
-//! to how hard memory is sought, in batches, with what is too little for a batch put off until it
-//! has grown ([`Deferred`]).
+//! Scanning does not bring a page back that is pinned for long: its owner has to stop the hardware.
+//! A [`Shrinker`] is asked to do that. It says how many objects it could free, and frees some of
+//! them. How many it is asked for is Linux's arithmetic ([`Plan`]): in proportion to what it holds
+//! and to how hard memory is sought, in batches; less than a batch is put off until more is due
+//! ([`Deferred`]).
 //!
 //! | | |
 //! | --- | --- |
-//! | [`plan`], [`next_batch`] | the arithmetic, pure |
-//! | [`Pass`] | one shrinker's turn, a batch per call, resumable |
+//! | [`Plan`] | the arithmetic, pure |
+//! | [`Pass`] | one shrinker's turn, a batch at a time, resumable |
 //! | [`shrink_slab`] | a whole turn |
 //! | [`shrink_pages`] | a turn that asks for so many pages, whatever the arithmetic says |
 //! | [`shrink_all`] | a turn of each shrinker until a target is met |
@@ -19,17 +19,10 @@ mod pass;
 mod plan;
 
 pub use all::{Registered, ShrunkAll, shrink_all};
-pub use pass::{Ended, MAX_BATCHES, Pass, Shrunk, Step, shrink_pages, shrink_slab};
-pub use plan::{Plan, PriorityError, next_batch, plan};
+pub use pass::{Ended, Pass, Shrunk, shrink_pages, shrink_slab};
+pub use plan::{Plan, PriorityError};
 
 use core::num::NonZeroU64;
-
-/// The cost of bringing an object back, in disk seeks, that a shrinker names if it knows no better
-/// (`DEFAULT_SEEKS`, `include/linux/shrinker.h`, 5.8).
-pub const DEFAULT_SEEKS: u32 = 2;
-
-/// How many objects are scanned at a time (`SHRINK_BATCH`, `mm/vmscan.c`, 5.8).
-pub const SHRINK_BATCH: u64 = 128;
 
 /// Something that holds objects which it can free: a cache, or a device with pinned pages.
 ///
@@ -37,23 +30,22 @@ pub const SHRINK_BATCH: u64 = 128;
 ///
 /// # Contract
 ///
-/// [`count`](Self::count) is cheap and changes nothing. [`scan`](Self::scan) says truly what it did;
-/// one that does not is not trusted with an endless loop ([`Pass`] is bounded whatever it says), but
-/// its reports add up to nothing.
+/// [`count`](Self::count) is cheap and changes nothing. [`scan`](Self::scan) reports what it did. A
+/// [`Pass`] ends whatever it reports.
 ///
 /// # Examples
 ///
 /// ```
 /// use core::num::NonZeroU64;
-/// use pinfold::shrinker::{Count, Deferred, Scan, Shrinker, shrink_slab};
+/// use pinfold::shrinker::{Deferred, Scan, Shrinker, shrink_slab};
 ///
 /// struct Ring {
 ///     idle: u64,
 /// }
 ///
 /// impl Shrinker for Ring {
-///     fn count(&mut self) -> Count {
-///         Count::of(self.idle)
+///     fn count(&mut self) -> Option<u64> {
+///         Some(self.idle)
 ///     }
 ///     fn scan(&mut self, objects: NonZeroU64) -> Scan {
 ///         let freed = objects.get().min(self.idle);
@@ -68,20 +60,22 @@ pub const SHRINK_BATCH: u64 = 128;
 /// # Ok::<(), pinfold::shrinker::PriorityError>(())
 /// ```
 pub trait Shrinker {
-    /// How many objects could be freed.
-    fn count(&mut self) -> Count;
+    /// How many objects could be freed: `Some(0)` if it holds none (`SHRINK_EMPTY`), `None` if it
+    /// cannot tell now and is to be left out this time (0 in Linux).
+    fn count(&mut self) -> Option<u64>;
 
     /// Looks at `objects` of them and frees what can be freed.
     fn scan(&mut self, objects: NonZeroU64) -> Scan;
 
     /// What it costs to bring a freed object back, in disk seeks; 0 if nothing has to be read.
     fn seeks(&self) -> u32 {
-        DEFAULT_SEEKS
+        Plan::DEFAULT_SEEKS
     }
 
-    /// How many objects to scan at a time; 0 is [`SHRINK_BATCH`].
+    /// How many objects to scan at a time; 0 means
+    /// [`Plan::BATCH`].
     fn batch(&self) -> u64 {
-        SHRINK_BATCH
+        Plan::BATCH
     }
 
     /// How many pages `freed` objects come to.
@@ -92,8 +86,9 @@ pub trait Shrinker {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<S: Shrinker + ?Sized> Shrinker for &mut S {
-    fn count(&mut self) -> Count {
+    fn count(&mut self) -> Option<u64> {
         (**self).count()
     }
     fn scan(&mut self, objects: NonZeroU64) -> Scan {
@@ -110,43 +105,39 @@ impl<S: Shrinker + ?Sized> Shrinker for &mut S {
     }
 }
 
+/// A pair of a [`PinOwner`](crate::PinOwner) and a shrinker: the shrinker is the second.
+#[deny(clippy::missing_trait_methods)]
+impl<O, S: Shrinker> Shrinker for (O, S) {
+    fn count(&mut self) -> Option<u64> {
+        self.1.count()
+    }
+    fn scan(&mut self, objects: NonZeroU64) -> Scan {
+        self.1.scan(objects)
+    }
+    fn seeks(&self) -> u32 {
+        self.1.seeks()
+    }
+    fn batch(&self) -> u64 {
+        self.1.batch()
+    }
+    fn pages(&self, freed: u64) -> u64 {
+        self.1.pages(freed)
+    }
+}
+
 /// The shrinker that holds nothing.
 impl Shrinker for () {
-    fn count(&mut self) -> Count {
-        Count::Empty
+    fn count(&mut self) -> Option<u64> {
+        Some(0)
     }
     fn scan(&mut self, _: NonZeroU64) -> Scan {
         Scan::Stop
     }
 }
 
-/// How many objects a shrinker could free.
+/// What a scan did.
 ///
-/// Complete on purpose: these are `count_objects`' three answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Count {
-    /// This many.
-    Objects(NonZeroU64),
-    /// It holds none (`SHRINK_EMPTY`).
-    Empty,
-    /// It cannot tell, or would rather be left out this time (0 in Linux).
-    Unknown,
-}
-
-impl Count {
-    /// The count of `objects`, none of which is [`Empty`](Self::Empty).
-    #[must_use]
-    pub const fn of(objects: u64) -> Self {
-        match NonZeroU64::new(objects) {
-            Some(objects) => Self::Objects(objects),
-            None => Self::Empty,
-        }
-    }
-}
-
-/// What came of a scan.
-///
-/// Complete on purpose: these are `scan_objects`' two answers.
+/// Exhaustive: these are the two answers of Linux's `scan_objects`.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scan {
@@ -163,14 +154,24 @@ pub enum Scan {
     Stop,
 }
 
-/// The scanning that a shrinker was spared so far, in objects (`nr_deferred`).
+/// The scanning of a shrinker that was put off so far, in objects (`nr_deferred`).
 ///
-/// One for each shrinker, and for each memory node where its objects are counted by node.
+/// One for each shrinker; one for each memory node where objects are counted by node.
+///
+/// # Examples
+///
+/// ```
+/// use pinfold::shrinker::Deferred;
+///
+/// let mut deferred = Deferred::default();
+/// deferred.put(40);
+/// assert_eq!((deferred.take(), deferred.get()), (40, 0));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Deferred(u64);
 
 impl Deferred {
-    /// This much was put off already.
+    /// So much was put off already.
     #[must_use]
     pub const fn new(objects: u64) -> Self {
         Self(objects)
@@ -182,8 +183,8 @@ impl Deferred {
         self.0
     }
 
-    /// All of it, for the taker to work off or [`put`](Self::put) back; nothing is left, so that no
-    /// other does the same work.
+    /// Takes all of it, so that no other turn does the same work. The caller scans it or
+    /// [puts](Self::put) it back.
     #[must_use]
     pub const fn take(&mut self) -> u64 {
         let objects = self.0;

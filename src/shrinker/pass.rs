@@ -1,25 +1,17 @@
 //! One shrinker's turn: batch by batch, bounded whatever the shrinker says.
 
-use super::plan::{PriorityError, next_batch, plan};
-use super::{Count, Deferred, Scan, Shrinker};
+use super::plan::{Plan, PriorityError};
+use super::{Deferred, Scan, Shrinker};
 use crate::debug::debug_fields;
 use core::num::NonZeroU64;
-
-/// How many batches [`shrink_slab`] and its kin scan in one turn: 134 million objects at the default
-/// batch.
-///
-/// No bound of Linux's, whose loop runs for as long as a shrinker claims to have objects. One that
-/// claims 2^64 would run for ever; beyond this, the rest is put off. [`Pass::step`] goes on as long
-/// as its caller does.
-pub const MAX_BATCHES: u64 = 1 << 20;
 
 /// One turn of one shrinker, a batch at a time.
 ///
 /// ```
-/// use pinfold::shrinker::{Deferred, Pass, Step};
+/// use pinfold::shrinker::{Deferred, Pass};
 /// # struct Cache(u64);
 /// # impl pinfold::shrinker::Shrinker for Cache {
-/// #     fn count(&mut self) -> pinfold::shrinker::Count { pinfold::shrinker::Count::of(self.0) }
+/// #     fn count(&mut self) -> Option<u64> { Some(self.0) }
 /// #     fn scan(&mut self, n: core::num::NonZeroU64) -> pinfold::shrinker::Scan {
 /// #         self.0 -= n.get();
 /// #         pinfold::shrinker::Scan::Did { scanned: n.get(), freed: n.get() }
@@ -28,7 +20,7 @@ pub const MAX_BATCHES: u64 = 1 << 20;
 /// # let mut cache = Cache(1024);
 /// let mut deferred = Deferred::default();
 /// let mut pass = Pass::begin(&mut cache, &mut deferred, 3)?;
-/// while let Step::Scanned { .. } = pass.step(&mut cache) {
+/// while pass.step(&mut cache).is_none() {
 ///     // Other work, or the end of a budget: the pass waits.
 /// }
 /// let shrunk = pass.finish(&mut deferred);
@@ -39,12 +31,12 @@ pub const MAX_BATCHES: u64 = 1 << 20;
 /// # Bounds
 ///
 /// The plan is made once, from one count. Every step takes at least one object off it or ends the
-/// pass, so a shrinker that scans nothing, frees more than there is, or never stops is asked at most
-/// as many times as it said it had objects, twice over.
-#[must_use = "a pass that is not finished forgets the work that was put off"]
+/// pass. So a shrinker is asked at most twice as often as it said it had objects, whatever it
+/// reports afterwards.
+#[must_use = "a pass that is not finished forgets the scanning that was put off"]
 pub struct Pass {
-    /// What is too little for a batch is scanned if it is this much: all that the shrinker holds, or
-    /// in a full pass anything.
+    /// Less than a batch is scanned if it is at least this much: all that the shrinker holds, or
+    /// in a full pass one object.
     least: u64,
     batch: u64,
     left: u64,
@@ -67,7 +59,14 @@ debug_fields!(Pass {
 });
 
 impl Pass {
-    /// Counts the shrinker's objects, plans its turn ([`plan`]) and takes over what was put off, if
+    /// How many batches [`shrink_slab`], [`shrink_pages`] and [`shrink_all`](super::shrink_all) scan
+    /// in one turn of a shrinker: 134 million objects at the default batch.
+    ///
+    /// Linux has no such bound: its loop runs for as long as a shrinker claims to have objects. The
+    /// rest is put off. [`step`](Self::step) goes on as long as its caller does.
+    pub const MAX_BATCHES: u64 = 1 << 20;
+
+    /// Counts the shrinker's objects, plans its turn ([`Plan`]) and takes over what was put off, if
     /// it has any.
     ///
     /// # Errors
@@ -79,13 +78,15 @@ impl Pass {
         priority: u8,
     ) -> Result<Self, PriorityError> {
         // Before anything is asked or taken: a refused priority changes nothing.
-        plan(0, 0, priority, 0)?;
+        Plan::new(0, 0, priority, 0)?;
         let freeable = match freeable(shrinker) {
             Ok(freeable) => freeable,
             Err(nothing) => return Ok(Self::ended(nothing)),
         };
-        let plan = plan(freeable, deferred.take(), priority, shrinker.seeks())?;
-        Ok(Self::new(freeable, shrinker.batch(), plan.total, plan.owed))
+        // Asked before what was put off is taken: if they unwind, it is not forgotten.
+        let (seeks, batch) = (shrinker.seeks(), shrinker.batch());
+        let plan = Plan::new(freeable, deferred.take(), priority, seeks)?;
+        Ok(Self::new(freeable, batch, plan.total, plan.owed))
     }
 
     /// A turn over everything that the shrinker holds, to the last object, whatever was put off
@@ -97,10 +98,12 @@ impl Pass {
         }
     }
 
-    /// Scans the next batch, if there is one. Calls the shrinker at most once.
-    pub fn step<S: Shrinker + ?Sized>(&mut self, shrinker: &mut S) -> Step {
-        if let Some(ended) = self.ended {
-            return Step::Ended(ended);
+    /// Scans the next batch, and says why the pass ended if it has. Then nothing more is scanned.
+    ///
+    /// Calls [`Shrinker::scan`] at most once.
+    pub fn step<S: Shrinker + ?Sized>(&mut self, shrinker: &mut S) -> Option<Ended> {
+        if self.ended.is_some() {
+            return self.ended;
         }
         let Some(objects) = self.next() else {
             return self.end(if self.scanned == 0 {
@@ -114,13 +117,13 @@ impl Pass {
         };
         self.scanned = self.scanned.saturating_add(scanned);
         self.freed = self.freed.saturating_add(freed);
+        self.left = self.left.saturating_sub(scanned);
         let pages = shrinker.pages(freed);
         self.pages = self.pages.saturating_add(pages);
         if scanned == 0 {
             return self.end(Ended::NoProgress);
         }
-        self.left = self.left.saturating_sub(scanned);
-        Step::Scanned { freed, pages }
+        None
     }
 
     /// Steps until the pass ends, or `batches` are scanned, or so many pages have come back, which is
@@ -133,11 +136,11 @@ impl Pass {
     ) -> Ended {
         loop {
             if target.is_some_and(|target| self.pages >= target) {
-                let _ = self.end(Ended::TargetMet);
+                self.end(Ended::TargetMet);
             } else if batches == 0 && self.next().is_some() {
-                let _ = self.end(Ended::Budget);
+                self.end(Ended::Budget);
             }
-            if let Step::Ended(ended) = self.step(shrinker) {
+            if let Some(ended) = self.step(shrinker) {
                 return ended;
             }
             batches = batches.saturating_sub(1);
@@ -145,8 +148,14 @@ impl Pass {
     }
 
     /// Puts off what is owed and was not scanned, and says what the turn came to.
-    pub fn finish(self, deferred: &mut Deferred) -> Shrunk {
+    pub fn finish(mut self, deferred: &mut Deferred) -> Shrunk {
+        self.put_off(deferred)
+    }
+
+    /// Done again, it puts nothing off.
+    fn put_off(&mut self, deferred: &mut Deferred) -> Shrunk {
         deferred.put(self.owed.saturating_sub(self.scanned));
+        self.owed = 0;
         Shrunk {
             scanned: self.scanned,
             freed: self.freed,
@@ -182,12 +191,13 @@ impl Pass {
     }
 
     const fn next(&self) -> Option<NonZeroU64> {
-        next_batch(self.left, self.least, self.batch)
+        Plan::next_batch(self.left, self.least, self.batch)
     }
 
     /// Ends the pass, for the first reason that is given.
-    fn end(&mut self, ended: Ended) -> Step {
-        Step::Ended(*self.ended.get_or_insert(ended))
+    fn end(&mut self, ended: Ended) -> Option<Ended> {
+        self.ended = self.ended.or(Some(ended));
+        self.ended
     }
 }
 
@@ -196,8 +206,8 @@ impl Pass {
 /// `priority` says how hard memory is sought, from [`DEF_PRIORITY`](crate::Context::DEF_PRIORITY)
 /// (little) to 0.
 ///
-/// Two loops that Linux would not leave are left here: over a shrinker that scans nothing and does
-/// not stop, and after [`MAX_BATCHES`].
+/// Where Linux would loop for ever, it ends: if the shrinker scans nothing and does not stop, and
+/// after [`Pass::MAX_BATCHES`].
 ///
 /// # Errors
 ///
@@ -207,37 +217,43 @@ pub fn shrink_slab<S: Shrinker + ?Sized>(
     deferred: &mut Deferred,
     priority: u8,
 ) -> Result<Shrunk, PriorityError> {
-    let mut pass = Pass::begin(shrinker, deferred, priority)?;
-    pass.run(shrinker, MAX_BATCHES, None);
-    Ok(pass.finish(deferred))
+    shrink_until(shrinker, deferred, priority, None)
+}
+
+/// A whole turn, or until so many pages have come back.
+pub(super) fn shrink_until<S: Shrinker + ?Sized>(
+    shrinker: &mut S,
+    deferred: &mut Deferred,
+    priority: u8,
+    target: Option<u64>,
+) -> Result<Shrunk, PriorityError> {
+    let pass = Pass::begin(shrinker, deferred, priority)?;
+    let mut turn = Turn { pass, deferred };
+    turn.pass.run(shrinker, Pass::MAX_BATCHES, target);
+    Ok(turn.pass.put_off(turn.deferred))
+}
+
+/// A pass that puts off what it has not scanned also if the shrinker unwinds.
+struct Turn<'d> {
+    pass: Pass,
+    deferred: &'d mut Deferred,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let _ = self.pass.put_off(self.deferred);
+    }
 }
 
 /// Asks a shrinker for so many pages, from all that it holds: the last resort before giving up, for
 /// which a device stops its hardware.
 ///
-/// Ends at `pages`, after each object was scanned once, or at [`MAX_BATCHES`]. What was put off
-/// before does not come in.
+/// Ends at `pages`, after each object was scanned once, or at [`Pass::MAX_BATCHES`]. What was
+/// put off before is not scanned.
 pub fn shrink_pages<S: Shrinker + ?Sized>(shrinker: &mut S, pages: u64) -> Shrunk {
     let mut pass = Pass::begin_full(shrinker);
-    pass.run(shrinker, MAX_BATCHES, Some(pages));
+    pass.run(shrinker, Pass::MAX_BATCHES, Some(pages));
     pass.finish(&mut Deferred::default())
-}
-
-/// What one step of a [`Pass`] did.
-///
-/// Complete on purpose.
-#[must_use]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Step {
-    /// A batch was scanned; call again.
-    Scanned {
-        /// Objects that it freed.
-        freed: u64,
-        /// Pages that these come to.
-        pages: u64,
-    },
-    /// The pass is over, and was if it said so before: nothing more is scanned.
-    Ended(Ended),
 }
 
 /// Why a shrinker's turn ended.
@@ -280,8 +296,8 @@ pub struct Shrunk {
 
 fn freeable<S: Shrinker + ?Sized>(shrinker: &mut S) -> Result<u64, Ended> {
     match shrinker.count() {
-        Count::Objects(objects) => Ok(NonZeroU64::get(objects)),
-        Count::Empty => Err(Ended::Empty),
-        Count::Unknown => Err(Ended::Unknown),
+        Some(0) => Err(Ended::Empty),
+        Some(objects) => Ok(objects),
+        None => Err(Ended::Unknown),
     }
 }

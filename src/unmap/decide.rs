@@ -79,7 +79,7 @@ pub enum Look {
     },
     /// MUNLOCK, and this entry says nothing: next entry.
     NextEntry,
-    /// The entry cannot be: see there.
+    /// Page and entry are inconsistent: an error.
     Wrong(Inconsistency),
     /// Take it.
     Take(Take),
@@ -115,7 +115,8 @@ pub enum TakeKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Inconsistency {
-    /// A PMD where a PTE must be.
+    /// A PMD where a PTE must be: without MIGRATION, after a split of the huge mapping was asked
+    /// for, or for a page that is not a transparent huge page.
     UnexpectedPmd,
     /// A hugetlb page without `RMAP_LOCKED`.
     HugetlbNotRmapLocked,
@@ -129,6 +130,10 @@ pub const fn look(flags: UnmapFlags, vma: VmFlags, page: PageFlags, entry: PteFl
     let pmd = entry.contains(PteFlags::PMD);
     let migration = flags.contains(UnmapFlags::MIGRATION);
     if pmd && migration {
+        let huge = page.contains(PageFlags::THP) && !page.contains(PageFlags::HUGETLB);
+        if !huge || flags.contains(UnmapFlags::SPLIT_HUGE_PMD) {
+            return Look::Wrong(Inconsistency::UnexpectedPmd);
+        }
         return Look::Take(Take {
             kind: TakeKind::Pmd,
             unshare: false,

@@ -7,8 +7,10 @@ use super::embed::Bookkeeping;
 use super::tlb::FlushDebt;
 use super::verdict::{Failure, Owed, UnmapError, Verdict, Walked};
 use super::walk::{Area, walk_entries};
+use crate::flags::UnmapFlags;
 use crate::page::{PageLike, PageSnapshot};
-use crate::pin::PinReading;
+#[cfg(doc)]
+use crate::policy::PinMode;
 use crate::policy::{PinPolicy, PinVerdict};
 use crate::vma::Vma;
 
@@ -24,8 +26,12 @@ use crate::vma::Vma;
 ///   was taken (Linux leaks it).
 /// - **D3** What makes Linux halt is a typed error with nothing lost.
 /// - **D4** After an entry is cleared the pins are asked again, and the entry is put back if one
-///   has appeared; not under policies without a
-///   [second look](PinPolicy::SECOND_LOOK).
+///   has appeared; only in [`PinMode::PerPage`].
+/// - **D6** The migration entry of a PMD keeps uffd-wp, as 5.8's does for a base page and later
+///   kernels' (6.12) for both. 5.8 loses it, and with it the write protection.
+/// - **D7** `MUNLOCK` together with a [flag that takes or splits
+///   entries](crate::UnmapFlags::NOT_WITH_MUNLOCK) is refused with a typed error; only in
+///   [`PinMode::PerPage`]. Linux carries both out.
 ///
 /// # Errors
 ///
@@ -45,15 +51,34 @@ where
     L: PinPolicy,
     W: Bookkeeping + ?Sized,
 {
+    let seen = begin(page, request)?;
+    unmap_in_vma(page, seen, vma, address, request, walk, true)
+}
+
+/// The first snapshot of a page, and what is refused whatever the VMA. Nothing is touched.
+#[inline]
+pub(crate) fn begin<P, L, E>(
+    page: &P,
+    request: &UnmapRequest<L>,
+) -> Result<PageSnapshot, Failure<E>>
+where
+    P: PageLike + ?Sized,
+    L: PinPolicy,
+{
     let seen = page.snapshot();
     if seen.refs == 0 {
         return Err(untouched(UnmapError::NoReference));
     }
-    unmap_in_vma(page, seen, vma, address, request, walk, L::READS_PINS)
+    let flags = request.flags();
+    if L::MODE.asks_again() && flags.is_bad_munlock() {
+        let with = flags.intersection(UnmapFlags::NOT_WITH_MUNLOCK);
+        return Err(untouched(UnmapError::BadMunlock { with }));
+    }
+    Ok(seen)
 }
 
-/// [`try_to_unmap_one`] for a page that has a reference, of which `seen` was just taken; `ask_pins` if the policy is to be asked
-/// here and has not been asked for the whole page.
+/// [`try_to_unmap_one`] for a request that may [begin](begin), and a snapshot that was just taken;
+/// `ask_pins` if the policy was not asked for the whole page.
 ///
 /// Inlined whatever its size, like the [walk](walk_entries): each entry point is one function.
 #[inline(always)]
@@ -91,15 +116,12 @@ where
         Gate::NotMigratable => return Ok(early(Verdict::NotMigratable)),
         Gate::Walk(_) => {}
     }
-    if ask_pins && L::READS_PINS {
-        let pins = L::Reading::read_with(page, seen);
-        if pins.maybe_pinned() {
-            match request.verdict(pins, seen.flags) {
-                PinVerdict::Proceed => {}
-                PinVerdict::NextVma => return Ok(early(Verdict::NextVma(pins))),
-                PinVerdict::SkipPage => return Ok(early(Verdict::SkipPage(pins))),
-                PinVerdict::Refuse => return Ok(early(Verdict::Refused(pins))),
-            }
+    if ask_pins {
+        match request.ask_with(page, seen) {
+            (PinVerdict::Proceed, _) => {}
+            (PinVerdict::NextVma, pins) => return Ok(early(Verdict::NextVma(pins))),
+            (PinVerdict::SkipPage, pins) => return Ok(early(Verdict::SkipPage(pins))),
+            (PinVerdict::Refuse, pins) => return Ok(early(Verdict::Refused(pins))),
         }
     }
     let area = Area {

@@ -50,6 +50,19 @@ pub enum Hook {
     Refused,
 }
 
+/// Whether the page table of a hugetlb entry is shared with another address space.
+///
+/// Complete on purpose: embedders return it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SharedTable {
+    /// It is not: the walk takes the entry.
+    No,
+    /// It was, and was taken out of this address space: the walk is over.
+    Unshared,
+    /// The embedder does not say: the walk stops with the entry in place.
+    Unknown,
+}
+
 /// The mappings of one page in one VMA: a cursor over their page-table entries.
 ///
 /// # Contract
@@ -109,21 +122,42 @@ pub trait PageTables {
     fn remove_rmap(&mut self, entry: &Entry) -> Result<(), Self::Error>;
 }
 
-/// The bookkeeping around a walk. Every method does nothing by default; an embedder writes
-/// `impl Bookkeeping for MyWalk {}` and then what it has.
+/// The bookkeeping around a walk. An embedder writes `impl Bookkeeping for MyWalk {}` and then what
+/// it has.
 ///
-/// The contract of [`PageTables`] holds here too: a method that returns an error has changed
-/// nothing.
+/// A default is right for an embedder that does not have the thing at all. Where one that has it
+/// forgets the method, a default would say that something was done that was not; so, where the crate
+/// can tell, the walk stops with the entry in place:
+///
+/// | not implemented | what happens to who has it |
+/// | --- | --- |
+/// | [`swap_duplicate`](Self::swap_duplicate) | refused: the walk stops ([`SwapSlotRefused`](super::Stop::SwapSlotRefused)) |
+/// | [`unshare_pmd`](Self::unshare_pmd) | not known: the walk stops at a hugetlb page ([`SharingUnknown`](super::Stop::SharingUnknown)) |
+/// | [`split_huge_pmd`](Self::split_huge_pmd) | a PMD that is found afterwards is an error ([`UnexpectedPmd`](super::decide::Inconsistency::UnexpectedPmd)) |
+/// | [`swap_free`](Self::swap_free) | **not noticed**: a slot leaks when a walk is undone. Goes with `swap_duplicate` |
+/// | [`widen_for_sharing`](Self::widen_for_sharing) | **not noticed**: secondary MMUs are told too small a range. Goes with `unshare_pmd` |
+/// | [`invalidate_begin`](Self::invalidate_begin), [`invalidate`](Self::invalidate), [`invalidate_end`](Self::invalidate_end) | **not noticed**: a secondary MMU keeps access to a page that is freed |
+/// | [`mlock_page`](Self::mlock_page), [`set_swap_backed`](Self::set_swap_backed) | the page stays mapped, and reclaim comes to it again |
+/// | [`update_hiwater`](Self::update_hiwater), [`count`](Self::count) | wrong statistics |
+/// | [`arch_unmap`](Self::arch_unmap) | the architecture has no hook |
+///
+/// # Contract
+///
+/// As for [`PageTables`]: a method that returns an error has changed nothing.
 #[allow(unused_variables, clippy::missing_errors_doc)]
 pub trait Bookkeeping: PageTables {
     /// Splits the huge mapping of the page at this address into base-page entries, before the walk
     /// begins; with `freeze` into migration entries (`split_huge_pmd_address`).
+    ///
+    /// Where no huge mapping is, it returns `Ok` and does nothing, which is the default. The walk
+    /// must not find a PMD afterwards.
     fn split_huge_pmd(&mut self, freeze: bool) -> Result<(), Self::Error> {
         Ok(())
     }
 
     /// Widens the range of a hugetlb page to what un-sharing its page table would touch
-    /// (`adjust_range_if_pmd_sharing_possible`). Addresses in bytes.
+    /// (`adjust_range_if_pmd_sharing_possible`). Addresses in bytes. Needed by an embedder whose
+    /// [`unshare_pmd`](Self::unshare_pmd) can return [`Unshared`](SharedTable::Unshared).
     fn widen_for_sharing(&mut self, range: Range<u64>) -> Result<Range<u64>, Self::Error> {
         Ok(range)
     }
@@ -144,9 +178,17 @@ pub trait Bookkeeping: PageTables {
     }
 
     /// If the hugetlb page table at the entry is shared with another address space, takes it out of
-    /// this one, flushes the TLB for the range, and returns `true` (`huge_pmd_unshare`).
-    fn unshare_pmd(&mut self, entry: &Entry, range: &Range<u64>) -> Result<bool, Self::Error> {
-        Ok(false)
+    /// this one, flushes the TLB for the range, and returns [`SharedTable::Unshared`]
+    /// (`huge_pmd_unshare`). Called for hugetlb pages only.
+    ///
+    /// [`SharedTable::Unknown`] by default: to clear an entry of a shared table would unmap the page
+    /// from the other address spaces too.
+    fn unshare_pmd(
+        &mut self,
+        entry: &Entry,
+        range: &Range<u64>,
+    ) -> Result<SharedTable, Self::Error> {
+        Ok(SharedTable::Unknown)
     }
 
     /// The page is mapped by a locked VMA: moves it out of reclaim's sight (`mlock_vma_page`).
@@ -169,17 +211,22 @@ pub trait Bookkeeping: PageTables {
         Ok(())
     }
 
-    /// Takes one more reference on the page's swap slot.
+    /// Takes one more reference on the page's swap slot (`swap_duplicate`). Called for pages in the
+    /// swap cache only.
+    ///
+    /// [`Hook::Refused`] by default: a swap entry without a reference on its slot would let the slot
+    /// be used again under it. Who implements this implements [`swap_free`](Self::swap_free) too.
     fn swap_duplicate(&mut self, entry: &Entry) -> Result<Hook, Self::Error> {
-        Ok(Hook::Done)
+        Ok(Hook::Refused)
     }
 
-    /// Gives back the reference that [`swap_duplicate`](Self::swap_duplicate) took.
+    /// Gives back the reference that [`swap_duplicate`](Self::swap_duplicate) took, because the walk
+    /// is undone.
     fn swap_free(&mut self, entry: &Entry) -> Result<(), Self::Error> {
         Ok(())
     }
 
-    /// The architecture's say before an entry is replaced (`arch_unmap_one`).
+    /// Asks the architecture before an entry is replaced (`arch_unmap_one`).
     fn arch_unmap(&mut self, entry: &Entry, cleared: PteFlags) -> Result<Hook, Self::Error> {
         Ok(Hook::Done)
     }
@@ -214,7 +261,7 @@ impl<W: Bookkeeping + ?Sized> Bookkeeping for &mut W {
         invalidate_begin(range: Range<u64>) -> ();
         invalidate(range: Range<u64>) -> ();
         invalidate_end(range: Range<u64>) -> ();
-        unshare_pmd(entry: &Entry, range: &Range<u64>) -> bool;
+        unshare_pmd(entry: &Entry, range: &Range<u64>) -> SharedTable;
         mlock_page() -> ();
         set_swap_backed() -> ();
         update_hiwater() -> ();

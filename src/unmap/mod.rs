@@ -10,16 +10,18 @@ mod verdict;
 mod walk;
 
 pub use driver::try_to_unmap_one;
-pub use embed::{Bookkeeping, Cleared, CounterDelta, Entry, Hook, NewEntry, PageTables};
+pub use embed::{
+    Bookkeeping, Cleared, CounterDelta, Entry, Hook, NewEntry, PageTables, SharedTable,
+};
 pub use tlb::{FlushDebt, FlushMode};
 pub use verdict::{Callback, Failure, Owed, Stop, UnmapError, Verdict, Walked};
 
-pub(crate) use driver::{unmap_in_vma, untouched};
+pub(crate) use driver::{begin, unmap_in_vma, untouched};
 
-use crate::flags::{PageFlags, UnknownFlags, UnmapFlags};
+use crate::flags::{UnknownFlags, UnmapFlags};
 use crate::page::{PageLike, PageSnapshot};
 use crate::pin::{PinReading, Pins};
-use crate::policy::{Context, Operation, PinPolicy, PinVerdict, SkipOpportunistic};
+use crate::policy::{self, Context, Operation, PinPolicy, PinVerdict, SkipOpportunistic};
 
 /// What is asked of a walk: flags, the policy for pinned pages, and who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,7 +111,7 @@ impl<L: PinPolicy> UnmapRequest<L> {
     /// ```
     #[inline]
     pub fn ask<P: PageLike + ?Sized>(&self, page: &P) -> (PinVerdict, Pins) {
-        if !L::READS_PINS {
+        if !L::MODE.reads_pins() {
             return (PinVerdict::Proceed, Pins::None);
         }
         self.ask_with(page, page.snapshot())
@@ -122,15 +124,9 @@ impl<L: PinPolicy> UnmapRequest<L> {
         page: &P,
         seen: PageSnapshot,
     ) -> (PinVerdict, Pins) {
-        let (mut verdict, mut found) = (PinVerdict::Proceed, Pins::None);
-        if L::READS_PINS {
-            let pins = L::Reading::read_with(page, seen);
-            if pins.maybe_pinned() {
-                verdict = self.verdict(pins, seen.flags);
-                found = pins;
-            }
-        }
-        (verdict, found)
+        policy::ask(&self.policy, page, seen, self.context, |page| {
+            Operation::of(self.flags, page)
+        })
     }
 
     /// Asks the policy about each page of an array, and tells `forbidden` of those that it does not
@@ -162,7 +158,7 @@ impl<L: PinPolicy> UnmapRequest<L> {
         mut forbidden: impl FnMut(usize, PinVerdict, Pins),
     ) {
         const CACHE_LINE: usize = 64;
-        if !L::READS_PINS {
+        if !L::MODE.reads_pins() {
             return;
         }
         let mut ask_each = |first: usize, chunk: &[P]| {
@@ -195,13 +191,5 @@ impl<L: PinPolicy> UnmapRequest<L> {
             }
         }
         ask_each(pages.len().wrapping_sub(rest.len()), rest);
-    }
-
-    /// The policy's verdict on a page with these pins, which are not none, in this state: on no pins
-    /// it has only [one answer](PinPolicy#contract), and most pages have none.
-    #[inline]
-    pub(crate) fn verdict(&self, pins: Pins, page: PageFlags) -> PinVerdict {
-        let operation = Operation::of(self.flags, page);
-        self.policy.verdict(operation, self.context, pins)
     }
 }

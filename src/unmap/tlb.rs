@@ -1,4 +1,4 @@
-//! TLB flushes as a debt that cannot be forgotten.
+//! TLB flushes that were put off, as a value that is handed to the caller.
 
 use core::fmt;
 
@@ -21,6 +21,12 @@ pub enum FlushMode {
 /// several pages [absorbs](Self::absorb) each into one debt and [flushes](Self::flush) once.
 /// While `dirty` writes are owed, a page may also not be written out: a CPU could still write to it
 /// through its TLB (`try_to_unmap_flush_dirty`, `mm/rmap.c`, 5.8).
+///
+/// It is neither copied nor cloned, and the compiler warns where a call's result that holds one is
+/// not used (`#[must_use]`). It does not warn where such a result, or a value with a debt in a field
+/// ([`Walked`](crate::Walked), [`Unmapped`](crate::Unmapped), [`Failure`](crate::Failure),
+/// [`LruScan`](crate::reclaim::LruScan)), is bound to a name and then dropped: nothing notices that
+/// the flush is not done.
 ///
 /// # Examples
 ///

@@ -4,7 +4,7 @@ use super::decide::Inconsistency;
 use super::embed::{Bookkeeping, CounterDelta, Entry, NewEntry};
 use super::tlb::FlushDebt;
 use crate::debug::debug_fields;
-use crate::flags::PteFlags;
+use crate::flags::{PteFlags, UnmapFlags};
 use crate::pin::Pins;
 use core::fmt;
 use core::ops::Range;
@@ -73,6 +73,9 @@ pub enum Stop {
     /// An anonymous page is swap-backed but not in the swap cache, or the reverse. The entry was
     /// left, or put back.
     InconsistentAnon,
+    /// [`unshare_pmd`](super::Bookkeeping::unshare_pmd) does not say whether the page table of a
+    /// hugetlb page is shared; the entry was left.
+    SharingUnknown,
 }
 
 impl fmt::Display for Verdict {
@@ -100,12 +103,13 @@ impl fmt::Display for Stop {
             Self::ArchRefused => "refused by the architecture",
             Self::LazyfreeRedirtied => "freed lazily, then written to",
             Self::InconsistentAnon => "swap-backed and swap cache disagree",
+            Self::SharingUnknown => "not known whether the page table is shared",
         })
     }
 }
 
 /// A walk that ended with a verdict.
-#[must_use]
+#[must_use = "a TLB flush may be owed before the page is free"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Walked {
     /// How it ended.
@@ -118,7 +122,7 @@ pub struct Walked {
 
 /// A walk that ended with an error. What was done before it stands; the entry at which it happened
 /// is as it was, but for what is `owed`.
-#[must_use]
+#[must_use = "a TLB flush may be owed, and what could not be undone"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Failure<E> {
     /// What went wrong.
@@ -171,6 +175,12 @@ pub enum UnmapError<E> {
     },
     /// The page's reference count is zero, so the caller holds no reference. Nothing is touched.
     NoReference,
+    /// `MUNLOCK` was asked together with a flag [that takes or splits
+    /// entries](UnmapFlags::NOT_WITH_MUNLOCK). Nothing is touched.
+    BadMunlock {
+        /// The flags that it cannot be combined with.
+        with: UnmapFlags,
+    },
     /// The page and its entry cannot be in this state together; Linux halts. The entry is in place.
     Inconsistent {
         /// What is wrong.
@@ -196,6 +206,7 @@ impl<E: fmt::Display> fmt::Display for UnmapError<E> {
             Self::OutsideVma { address } => write!(f, "{address:#x} is outside the VMA"),
             Self::Misaligned { address } => write!(f, "{address:#x} is not page-aligned"),
             Self::NoReference => f.write_str("the page's reference count is zero"),
+            Self::BadMunlock { with } => write!(f, "MUNLOCK cannot be combined with {with:?}"),
             Self::Inconsistent { what, address } => write!(f, "{what:?} at {address:#x}"),
             Self::Callback {
                 callback,
@@ -244,8 +255,10 @@ pub enum Callback {
     ArchUnmap,
 }
 
-/// What a walk could not undo after a failure, because undoing failed too: nothing is lost, it is
-/// here.
+/// What a walk could not undo after a failure, because undoing failed too: nothing is lost as long
+/// as the caller [settles](Self::settle) it.
+///
+/// As with a [`FlushDebt`], nothing notices if it is dropped with the [`Failure`] that holds it.
 #[must_use = "entries, swap slots or counters are lost unless this is settled"]
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Owed {

@@ -2,13 +2,13 @@
 
 use super::UnmapRequest;
 use super::decide::{self, Look, Replacement, Split, Take, TakeKind};
-use super::embed::{Bookkeeping, CounterDelta, Entry, Hook};
+use super::embed::{Bookkeeping, CounterDelta, Entry, Hook, SharedTable};
 use super::tlb::FlushDebt;
 use super::undo::{Done, Fault, Step, at, put_back, undo, unwind, wrong};
 use super::verdict::{Callback, Failure, Stop, UnmapError, Verdict, Walked};
 use crate::flags::{PageFlags, PteFlags, VmFlags};
 use crate::page::PageLike;
-use crate::pin::{PinReading, race};
+use crate::pin::race;
 use crate::policy::PinPolicy;
 use core::ops::Range;
 
@@ -158,12 +158,14 @@ where
     #[inline]
     fn take(&mut self, entry: Entry, take: Take) -> Step<W::Error> {
         if take.unshare {
-            let unshared = self
+            let shared = self
                 .walk
                 .unshare_pmd(&entry, &self.range)
                 .map_err(at(entry, Callback::UnsharePmd))?;
-            if unshared {
-                return self.unshared(entry);
+            match shared {
+                SharedTable::No => {}
+                SharedTable::Unshared => return self.unshared(entry),
+                SharedTable::Unknown => return Ok(Some(Verdict::Stopped(Stop::SharingUnknown))),
             }
         }
         if take.test_young {
@@ -206,13 +208,13 @@ where
     #[inline]
     fn cleared(&mut self, entry: Entry, kind: TakeKind, bits: PteFlags) -> Step<W::Error> {
         // Before the page is written to below, or the load would wait for that.
-        if L::SECOND_LOOK {
+        if L::MODE.asks_again() {
             // D4: the pinner's partner in the race.
             race::fence_unmapper();
             let seen = self.page.snapshot();
-            let pins = L::Reading::read_with(self.page, seen);
+            let (verdict, pins) = self.request.ask_with(self.page, seen);
             self.state = seen.flags;
-            if pins.maybe_pinned() && !self.request.verdict(pins, self.state).proceeds() {
+            if !verdict.proceeds() {
                 return put_back(self.walk, entry, bits, false, Stop::PinAppeared(pins));
             }
         } else {

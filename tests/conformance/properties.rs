@@ -1,13 +1,15 @@
 //! One property for each invariant, over all representations and policies, named after it.
 
-use crate::pages::{FramePage, LargePage, PackedPage, PlainCells, WordPage};
+use crate::pages::{CountedPage, FramePage, LargePage, PackedPage, PlainCells, WordPage};
 use crate::strategy::{case, faulty_case};
 use pinfold::conformance::{
     BuildPage, Case, Observed, Reach, check_case, check_page, check_readings, observe,
 };
 use pinfold::invariants::{self, Broken, How, Walk};
 use pinfold::pin::{Biased, PinKind, Refined};
-use pinfold::{IgnorePins, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned};
+use pinfold::{
+    IgnorePins, PinMode, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned, UnmapFlags,
+};
 use proptest::prelude::*;
 
 type Check = fn(&Walk<'_>) -> Result<(), Broken>;
@@ -33,6 +35,7 @@ macro_rules! each {
         each_policy!(FramePage, $f($($arg),*));
         each_policy!(WordPage, $f($($arg),*));
         each_policy!(LargePage, $f($($arg),*));
+        each_policy!(CountedPage, $f($($arg),*));
     }};
 }
 
@@ -77,6 +80,9 @@ fn as_without_policy<P: BuildPage, L: PinPolicy>(
     policy: &L,
     case: &Case,
 ) -> Result<(), TestCaseError> {
+    if refused::<L>(case) {
+        return Ok(());
+    }
     for reach in [Reach::OneVma, Reach::AllVmas] {
         let one =
             observe::<P, L>(&case.without_pins(), policy, reach).filter(Observed::reads_unpinned);
@@ -86,7 +92,15 @@ fn as_without_policy<P: BuildPage, L: PinPolicy>(
     Ok(())
 }
 
-/// Munlock bookkeeping, poison handling and forced unmaps go as they go under `IgnorePins`.
+/// Whether the request is refused, whatever the page.
+fn refused<L: PinPolicy>(case: &Case) -> bool {
+    L::MODE == PinMode::PerPage
+        && case.flags.contains(UnmapFlags::MUNLOCK)
+        && case.flags.intersects(UnmapFlags::NOT_WITH_MUNLOCK)
+}
+
+/// Munlock bookkeeping, poison handling and forced unmaps go as they go under `IgnorePins`. Requests
+/// that are refused whatever the page do not.
 fn forced_goes_on<P: BuildPage, L: PinPolicy>(
     policy: &L,
     case: &Case,
@@ -97,7 +111,7 @@ fn forced_goes_on<P: BuildPage, L: PinPolicy>(
         Operation::Unmap | Operation::Poison | Operation::Munlock
     );
     // The seed patch hinders these too.
-    if !forced || L::PER_VMA {
+    if !forced || L::MODE == PinMode::PerVma || refused::<L>(case) {
         return Ok(());
     }
     for reach in [Reach::OneVma, Reach::AllVmas] {
@@ -156,6 +170,7 @@ proptest! {
         page::<FramePage>(&case)?;
         page::<WordPage>(&case)?;
         page::<LargePage>(&case)?;
+        page::<CountedPage>(&case)?;
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The suite as an embedder runs it, with the share of cases that each representation can hold.
 
-use crate::pages::{FramePage, LargePage, PackedPage, PlainCells, WordPage};
+use crate::pages::{CountedPage, FramePage, LargePage, PackedPage, PlainCells, WordPage};
 use pinfold::conformance::{BuildPage, Tally, suite};
 
 const SEED: u64 = 20_200_624;
@@ -46,6 +46,11 @@ fn kernel_frame() {
 fn pin_word() {
     // A count that fits with 1024 references for each pin may be next to the sign with one.
     run::<WordPage>(99);
+}
+
+#[test]
+fn references_and_pins_in_one_word() {
+    run::<CountedPage>(100);
 }
 
 #[test]

@@ -3,21 +3,21 @@
 use crate::table::{Table, every_state};
 use pinfold::pin::{Biased, PinCount, Pins, Refined, refined_estimate};
 use pinfold::{
-    Context, IgnorePins, Operation, PinPolicy, PinVerdict, RefCounts, Requester, SkipLongterm,
-    SkipOpportunistic, SkipPinned, invariants,
+    Context, IgnorePins, Operation, PinMode, PinPolicy, PinVerdict, RefCounts, Requester,
+    SkipLongterm, SkipOpportunistic, SkipPinned, invariants,
 };
 
 #[test]
 fn operation() {
     let table = Table::new(
-        "munlock                        -> munlock
-         poisoned                       -> poison
-         migration opportunistic        -> demote
-         migration                      -> migrate
-         freeze                         -> split
-         opportunistic                  -> reclaim
-         ignore_mlock                   -> unmap
-                                        -> reclaim",
+        "munlock !migration !split !ignore_mlock !freeze -> munlock
+         poisoned                                        -> poison
+         migration opportunistic                         -> demote
+         migration                                       -> migrate
+         freeze                                          -> split
+         opportunistic                                   -> reclaim
+         ignore_mlock !munlock                           -> unmap
+                                                         -> reclaim",
     );
     let states = every_state(table.names(), |state| {
         let operation = Operation::of(state.request(), state.page());
@@ -163,19 +163,19 @@ fn the_refined_estimate_rounds_at_half_a_bias() {
 }
 
 #[test]
-fn what_policies_ask_for() {
-    fn consts<L: PinPolicy>(_: L) -> (bool, bool, bool) {
-        (L::READS_PINS, L::PER_VMA, L::SECOND_LOOK)
+fn when_policies_are_asked() {
+    fn mode<L: PinPolicy>(_: L) -> PinMode {
+        L::MODE
     }
-    assert_eq!(consts(IgnorePins), (false, false, false));
-    assert_eq!(consts(SkipPinned), (true, true, false));
+    assert_eq!(mode(IgnorePins), PinMode::Ignore);
+    assert_eq!(mode(SkipPinned), PinMode::PerVma);
     assert_eq!(
-        consts(&SkipPinned),
-        (true, true, false),
+        mode(&SkipPinned),
+        PinMode::PerVma,
         "a reference asks the same"
     );
-    assert_eq!(consts(<SkipOpportunistic>::new()), (true, false, true));
-    assert_eq!(consts(<SkipLongterm>::new()), (true, false, true));
+    assert_eq!(mode(<SkipOpportunistic>::new()), PinMode::PerPage);
+    assert_eq!(mode(<SkipLongterm>::new()), PinMode::PerPage);
 }
 
 mod broken_policies {
@@ -183,7 +183,7 @@ mod broken_policies {
 
     use pinfold::invariants::{Broken, policy};
     use pinfold::pin::{Pins, Refined};
-    use pinfold::{Context, Operation, PinPolicy, PinVerdict, Requester};
+    use pinfold::{Context, Operation, PinMode, PinPolicy, PinVerdict, Requester};
 
     struct By<F, const READS: bool = true>(F);
 
@@ -192,7 +192,11 @@ mod broken_policies {
         F: Fn(Operation, Context, Pins) -> PinVerdict,
     {
         type Reading = Refined;
-        const READS_PINS: bool = READS;
+        const MODE: PinMode = if READS {
+            PinMode::PerPage
+        } else {
+            PinMode::Ignore
+        };
 
         fn verdict(&self, operation: Operation, context: Context, pins: Pins) -> PinVerdict {
             self.0(operation, context, pins)

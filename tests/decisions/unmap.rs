@@ -31,7 +31,10 @@ fn gate() {
 #[test]
 fn look() {
     let table = Table::new(
-        "pmd migration                       -> pmd
+        "pmd migration split                 -> wrong: UnexpectedPmd
+         pmd migration hugetlb               -> wrong: UnexpectedPmd
+         pmd migration !thp                  -> wrong: UnexpectedPmd
+         pmd migration                       -> pmd
          !ignore_mlock locked thp            -> stop, mlocked
          !ignore_mlock locked hugetlb        -> stop, mlocked
          !ignore_mlock locked                -> stop, mlock the page

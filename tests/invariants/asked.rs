@@ -4,8 +4,8 @@ use crate::story::SWAP;
 use pinfold::invariants::{Asked, Counted, Snapshot};
 use pinfold::pin::{Pins, Refined};
 use pinfold::{
-    Context, IgnorePins, Operation, PageFlags, PinPolicy, PinVerdict, Requester, SkipLongterm,
-    SkipOpportunistic, SkipPinned, UnmapFlags,
+    Context, IgnorePins, Operation, PageFlags, PinMode, PinPolicy, PinVerdict, Requester,
+    SkipLongterm, SkipOpportunistic, SkipPinned, UnmapFlags,
 };
 
 /// Stops one operation if the page is pinned, for the background reclaimer alone.
@@ -13,7 +13,11 @@ struct Only<const READS: bool>(Operation);
 
 impl<const READS: bool> PinPolicy for Only<READS> {
     type Reading = Refined;
-    const READS_PINS: bool = READS;
+    const MODE: PinMode = if READS {
+        PinMode::PerPage
+    } else {
+        PinMode::Ignore
+    };
 
     fn verdict(&self, operation: Operation, context: Context, pins: Pins) -> PinVerdict {
         let asked = operation == self.0 && context.requester == Requester::Background;
@@ -76,6 +80,7 @@ fn what_counts_is_taken_from_the_true_pins() {
 #[test]
 fn only_what_a_pin_may_hinder_is_counted() {
     use Operation::{Demote, Free, Migrate, Munlock, Poison, Reclaim, Split, Unmap};
+    const MUNLOCK: UnmapFlags = UnmapFlags::MUNLOCK;
     let poisoned = SWAP | PageFlags::HWPOISON;
     let rows = [
         (Reclaim, UnmapFlags::empty(), SWAP, true),
@@ -88,7 +93,11 @@ fn only_what_a_pin_may_hinder_is_counted() {
         (Migrate, UnmapFlags::MIGRATION, SWAP, true),
         (Split, UnmapFlags::SPLIT_FREEZE, SWAP, true),
         (Unmap, UnmapFlags::IGNORE_MLOCK, SWAP, false),
-        (Munlock, UnmapFlags::MUNLOCK, SWAP, false),
+        // It takes nothing, and is no excuse.
+        (Reclaim, MUNLOCK, SWAP, true),
+        (Reclaim, MUNLOCK | UnmapFlags::IGNORE_MLOCK, SWAP, true),
+        (Migrate, MUNLOCK | UnmapFlags::MIGRATION, SWAP, true),
+        (Split, MUNLOCK | UnmapFlags::SPLIT_FREEZE, SWAP, true),
         (Poison, UnmapFlags::empty(), poisoned, false),
     ];
     for stopped in [

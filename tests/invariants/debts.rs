@@ -6,8 +6,9 @@ use core::convert::Infallible;
 use pinfold::conformance::{Faults, Faulty, Injected};
 use pinfold::unmap::{Callback, Owed};
 use pinfold::{
-    Bookkeeping, Cleared, Entry, Failure, FlushMode, IgnorePins, NewEntry, PageFlags, PageTables,
-    PlainPage, PlainVma, PteFlags, UnmapFlags, UnmapRequest, VmFlags, Walked, try_to_unmap_one,
+    Bookkeeping, Cleared, Entry, Failure, FlushMode, Hook, IgnorePins, NewEntry, PageFlags,
+    PageTables, PlainPage, PlainVma, PteFlags, SharedTable, UnmapFlags, UnmapRequest, VmFlags,
+    Walked, try_to_unmap_one,
 };
 use std::vec::IntoIter;
 
@@ -46,8 +47,11 @@ impl PageTables for Tables {
 }
 
 impl Bookkeeping for Tables {
-    fn unshare_pmd(&mut self, _: &Entry, _: &core::ops::Range<u64>) -> Told<bool> {
-        Ok(true)
+    fn unshare_pmd(&mut self, _: &Entry, _: &core::ops::Range<u64>) -> Told<SharedTable> {
+        Ok(SharedTable::Unshared)
+    }
+    fn swap_duplicate(&mut self, _: &Entry) -> Told<Hook> {
+        Ok(Hook::Done)
     }
 }
 

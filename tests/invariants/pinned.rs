@@ -84,7 +84,22 @@ fn a_pin_counts_only_where_it_may_hinder() {
                 |s| pinned(s, UnmapFlags::IGNORE_MLOCK | UnmapFlags::OPPORTUNISTIC),
                 broken,
             ),
-            ("munlock", |s| pinned(s, UnmapFlags::MUNLOCK), Ok(())),
+            ("munlock", |s| pinned(s, UnmapFlags::MUNLOCK), broken),
+            (
+                "munlock that forces",
+                |s| pinned(s, UnmapFlags::MUNLOCK | UnmapFlags::IGNORE_MLOCK),
+                broken,
+            ),
+            (
+                "a split of its huge mapping",
+                |s| {
+                    pinned(s, UnmapFlags::SPLIT_HUGE_PMD);
+                    s.ending.taken = 0;
+                    s.put_back();
+                    s.old[0].flags |= PteFlags::PMD;
+                },
+                unmapped(1, 0, Some(TAKEN)),
+            ),
             (
                 "poison handling",
                 |s| {

@@ -3,7 +3,7 @@
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
-use pinfold::pin::{PinError, PinKind, PinWord, Unpinned, pin_all};
+use pinfold::pin::{PinError, PinGuard, PinKind, PinWord, Unpinned};
 
 fn guard_against_block(pin: fn(&[PinWord; 2], &AtomicBool)) {
     loom::model(move || {
@@ -25,18 +25,20 @@ fn guard_against_block(pin: fn(&[PinWord; 2], &AtomicBool)) {
 
 #[test]
 fn a_guard_pins_all_or_none() {
-    guard_against_block(|pages, taken| match pin_all(pages, PinKind::Longterm) {
-        Ok(guard) => {
-            assert!(!taken.load(Ordering::Acquire), "pinned while blocked");
-            guard.release().unwrap();
-        }
-        Err(error) => {
-            assert_eq!(
-                (error.index, error.error, error.lost),
-                (1, PinError::Blocked, 0)
-            );
-        }
-    });
+    guard_against_block(
+        |pages, taken| match PinGuard::pin(pages, PinKind::Longterm) {
+            Ok(mut guard) => {
+                assert!(!taken.load(Ordering::Acquire), "pinned while blocked");
+                guard.release().unwrap();
+            }
+            Err(error) => {
+                assert_eq!(
+                    (error.index, error.error, error.lost),
+                    (1, PinError::Blocked, 0)
+                );
+            }
+        },
+    );
 }
 
 #[test]

@@ -4,7 +4,9 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use pinfold::pin::race::{pin_fast, second_look};
-use pinfold::pin::{BiasedRefs, LargePageRefs, PinKind, PinWord, Pinnable, Pins, Unpinned};
+use pinfold::pin::{
+    BiasedRefs, LargePageRefs, PageRefs, PinKind, PinWord, Pinnable, Pins, Unpinned,
+};
 
 /// What an unmapper needs of a representation. The page has one mapping; the unmapper holds it too.
 trait Page: Pinnable + Send + Sync + 'static {
@@ -83,6 +85,33 @@ impl Page for PinWord {
             "a pin or an unpin was lost"
         );
         assert_eq!(word.blocked, taken);
+    }
+}
+
+impl Page for PageRefs {
+    fn mapped_once() -> Self {
+        let page = Self::new();
+        page.renew();
+        page
+    }
+    fn pins(&self) -> Pins {
+        Pins::exactly(self.snapshot().pins)
+    }
+    fn drop_mapping(&self) {
+        assert_eq!(self.put_ref(), Ok(Unpinned::Done));
+    }
+    fn take(&self) -> bool {
+        self.freeze(1).is_ok()
+    }
+    fn renew(&self) {
+        self.unfreeze(2).unwrap();
+    }
+    fn assert_quiet(&self, mapped: bool, pinned: bool, taken: bool) {
+        let page = self.snapshot();
+        let all = 1 + i32::from(mapped) + i32::from(pinned);
+        assert_eq!(page.refs, if taken { 0 } else { all });
+        assert_eq!(page.pins.total, u32::from(pinned), "a pin was lost");
+        assert_eq!(page.free, taken);
     }
 }
 
@@ -254,7 +283,7 @@ macro_rules! races {
     )*};
 }
 
-races!(biased: BiasedRefs, large: LargePageRefs, word: PinWord);
+races!(biased: BiasedRefs, large: LargePageRefs, word: PinWord, refs: PageRefs);
 
 /// With `PinWord`, the block may stand for the second look: failing, it says that there is a pin.
 #[test]

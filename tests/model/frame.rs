@@ -85,9 +85,9 @@ impl Pinnable for Frame {
         let Some(word) = &self.word else {
             return self.refs.pin();
         };
-        word.pin(kind)?;
-        self.refs.try_get_ref().inspect_err(|_| {
-            let _ = word.unpin(kind);
+        self.refs.try_get_ref()?;
+        word.pin(kind).inspect_err(|_| {
+            let _ = self.refs.put_ref();
         })
     }
 

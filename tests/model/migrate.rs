@@ -5,7 +5,7 @@ use super::machine::{Machine, Place};
 use super::memory::Pte;
 use super::tables::Reverse;
 use pinfold::pin::{PinKind, Refined};
-use pinfold::placement::{PlaceRequest, Placed, Zone, may, place_and_pin};
+use pinfold::placement::{PlaceRequest, Placed, Zone, check_pins, place_and_pin};
 use pinfold::reclaim::{Lru, LruScan, ScanControl};
 use pinfold::{
     Context, Operation, Outcome, PageFlags, SkipOpportunistic, UnmapFlags, UnmapRequest,
@@ -37,31 +37,34 @@ impl<'m> Machine<'m> {
         let object: Vec<&'m Frame> = found.iter().map(|&(.., frame)| frame).collect();
         let request = PlaceRequest::new(PinKind::Longterm);
         self.avoids_movable = true;
-        // Leaked: a guard borrows its pages, and this one lives as long as the frames do.
-        let placed = place_and_pin(Vec::leak(object), &request, &mut (), |page, _| {
-            // The caller's reference goes with the page.
+        let placed = place_and_pin(object, &request, |page, places| {
+            // The caller's references go with the page.
             let old: &'m Frame = page;
             let mut scan = LruScan::new(1);
             let _ = scan.run(self, &ScanControl::new(super::sequence::EVERYTHING));
-            self.put_ref(old);
+            let held = found.iter().filter(|at| at.2.index == old.index);
+            assert_eq!(held.count(), places);
+            for _ in 0..places {
+                self.put_ref(old);
+            }
             let moved = match self.places[old.index] {
                 Place::List(_) => self.migrate(old.index, false),
                 _ => None,
             };
-            let at = found.iter_mut().find(|at| at.2.index == old.index);
-            let at = at.expect("a page of the object");
-            at.2 = moved.unwrap_or(old);
-            at.2.refs
-                .try_get_ref()
-                .expect("nothing takes a page of the object");
-            *page = at.2;
+            for at in found.iter_mut().filter(|at| at.2.index == old.index) {
+                at.2 = moved.unwrap_or(old);
+                at.2.refs
+                    .try_get_ref()
+                    .expect("nothing takes a page of the object");
+            }
+            *page = moved.unwrap_or(old);
             moved.map(drop).ok_or(())
         });
         self.avoids_movable = false;
-        if let Ok(placed) = placed {
-            let pages = placed.pins.pages();
+        if let Ok(pins) = placed {
+            let pages = pins.pages();
             assert!(pages.iter().all(|page| page.zone() == Zone::Normal));
-            self.register(placed.pins, &found, 1);
+            self.register(pins, &found, 1);
         }
         self.do_duties(found.iter().map(|at| at.2));
         for (.., frame) in found {
@@ -84,7 +87,7 @@ impl<'m> Machine<'m> {
             Operation::Migrate
         };
         let policy = SkipOpportunistic::<Refined>::new();
-        let allowed = may(old, operation, &policy, Context::default());
+        let allowed = check_pins(old, operation, &policy, Context::default());
         assert_eq!(allowed.is_err(), self.pins_on(index) > 0, "{allowed:?}");
         self.isolate(old);
         old.locked.set(true);

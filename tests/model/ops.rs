@@ -10,7 +10,7 @@ use pinfold::pin::{Pins, RefsLeft};
 use pinfold::reclaim::{
     Lists, Lru, PageOp, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
 };
-use pinfold::shrinker::{Count, Scan, Shrinker, shrink_slab};
+use pinfold::shrinker::{Scan, Shrinker, shrink_slab};
 use pinfold::unmap::Owed;
 use pinfold::{
     Failure, Hook, PageFlags, PinPolicy, PteFlags, UnmapRequest, Unmapped, VmFlags, try_to_unmap,
@@ -194,14 +194,14 @@ impl<'m> PageOps for Machine<'m> {
         Ok(Hook::Done)
     }
 
-    fn put_last(&mut self, page: &&'m Frame) -> Result<bool, Injected> {
+    fn put_last(&mut self, page: &&'m Frame) -> Result<Option<RefsLeft>, Injected> {
         self.call(page)?;
         assert!(!page.locked.get());
-        let last = page.refs.put_ref().expect("the caller's") == RefsLeft::Last;
-        if !last {
+        let left = page.refs.put_ref().expect("the caller's");
+        if left == RefsLeft::Some {
             self.places[page.index] = Place::Loose;
         }
-        Ok(last)
+        Ok(Some(left))
     }
 }
 
@@ -295,8 +295,8 @@ impl<'m> Lists for Machine<'m> {
 struct Device<'w, 'm>(&'w mut Machine<'m>);
 
 impl Shrinker for Device<'_, '_> {
-    fn count(&mut self) -> Count {
-        Count::of(self.0.groups.len() as u64)
+    fn count(&mut self) -> Option<u64> {
+        Some(self.0.groups.len() as u64)
     }
 
     fn scan(&mut self, objects: NonZeroU64) -> Scan {

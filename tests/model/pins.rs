@@ -3,7 +3,7 @@
 use super::frame::Frame;
 use super::machine::{Machine, Place};
 use super::memory::{Area, NoFrame};
-use pinfold::pin::{Charge, PinGuard, PinKind, Unpinned, pin_all};
+use pinfold::pin::{Charge, PinGuard, PinKind, Unpinned};
 use pinfold::reclaim::Lru;
 
 /// What a device writes to through a pin.
@@ -18,7 +18,7 @@ pub(crate) enum Behind {
 /// One DMA object: its pins and their charge.
 #[derive(Debug)]
 pub(crate) struct Group<'m> {
-    pub(crate) guard: PinGuard<'m, &'m Frame>,
+    pub(crate) guard: PinGuard<&'m Frame, Vec<&'m Frame>>,
     pub(crate) charge: Charge,
     pub(crate) behind: Vec<Behind>,
 }
@@ -61,8 +61,7 @@ impl<'m> Machine<'m> {
         owner: usize,
     ) {
         let frames: Vec<&'m Frame> = found.iter().map(|&(_, _, frame)| frame).collect();
-        // Leaked: a guard borrows its pages, and this one lives as long as the frames do.
-        let guard = pin_all(Vec::leak(frames), kind).expect("pages that are mapped can be pinned");
+        let guard = PinGuard::pin(frames, kind).expect("pages that are mapped can be pinned");
         self.register(guard, found, owner);
         if self.parks_eagerly {
             for &(_, _, frame) in found {
@@ -77,7 +76,7 @@ impl<'m> Machine<'m> {
     /// Charges an object that was pinned, or releases it again.
     pub(crate) fn register(
         &mut self,
-        guard: PinGuard<'m, &'m Frame>,
+        mut guard: PinGuard<&'m Frame, Vec<&'m Frame>>,
         found: &[(usize, usize, &'m Frame)],
         owner: usize,
     ) {
@@ -116,11 +115,12 @@ impl<'m> Machine<'m> {
 
     /// Releases a group, dirty, and does what that leaves to do.
     pub(crate) fn unpin(&mut self, group: usize) {
-        let group = self.groups.swap_remove(group);
-        let pages = group.guard.pages();
-        group.guard.release_dirty().expect("its pins are held");
+        let mut group = self.groups.swap_remove(group);
+        let pages = group.guard.pages().to_vec();
+        group.guard.set_dirty_on_release(true);
+        group.guard.release().expect("its pins are held");
         self.ledger.release(group.charge).expect("charged once");
-        self.do_duties(pages.iter().copied());
+        self.do_duties(pages.into_iter());
     }
 
     /// Does what the last unpin of each page left to do.
@@ -134,6 +134,9 @@ impl<'m> Machine<'m> {
                     self.place_on(Lru::of(page.flags.get()), page);
                 }
                 Some(Unpinned::Free) => self.free_at_once(page),
+                Some(Unpinned::UnparkAndFree) => {
+                    unreachable!("a parked page is held by its parking")
+                }
                 Some(Unpinned::Done) | None => {}
             }
         }

@@ -4,6 +4,7 @@
 use crate::rows::Row;
 use core::cell::Cell;
 use core::convert::Infallible;
+use pinfold::pin::RefsLeft;
 use pinfold::reclaim::{
     Fate, PageOps, PageOut, Referenced, Removal, Rotate, ScanControl, ScanFlags, Stats, shrink_page,
 };
@@ -253,8 +254,16 @@ impl PageOps for Environment {
         self.refused_if(env::BUFFERS_STAY)
     }
 
-    fn put_last(&mut self, _: &OraclePage) -> Result<bool, Infallible> {
-        Ok(self.has(env::LAST_REF))
+    fn put_last(&mut self, _: &OraclePage) -> Result<Option<RefsLeft>, Infallible> {
+        Ok(Some(if self.has(env::LAST_REF) {
+            RefsLeft::Last
+        } else {
+            RefsLeft::Some
+        }))
+    }
+
+    fn flush_tlb(&mut self) -> Result<(), Infallible> {
+        Ok(())
     }
 }
 

@@ -274,11 +274,22 @@ fn a_parked_page_without_pins_is_not_blocked() {
     assert_eq!(PinWord::from_bits(0b110).block(), Err(BlockError::Parked));
 }
 
+/// `tests/loom/unbalanced.rs` has both threads of these.
 #[test]
-fn a_refused_pin_in_flight_is_not_released_by_an_unpin() {
-    for bits in [1 << 3 | 0b01, 1 << 34 | 0b01] {
+fn an_unpin_too_many_in_flight_does_not_hide_the_last_unpin() {
+    let (short, long) = (1i64 << 3, 1i64 << 34);
+    for (bits, kind, left) in [(short - long, SHORT, -long), (long - short, LONG, -short)] {
+        let word = PinWord::from_bits(bits as u64 | 0b110);
+        assert_eq!(word.unpin(kind), Ok(Unpinned::Unpark));
+        assert_eq!(word.to_bits(), left as u64 | 0b010);
+        assert_eq!(word.park(), Err(ParkError::NotPinned));
+    }
+}
+
+#[test]
+fn an_unpin_of_the_other_kind_is_refused_in_any_word() {
+    for bits in [0, 0b01, 0b10, 1 << 3 | 0b01, 1 << 3 | 0b110] {
         let word = PinWord::from_bits(bits);
-        assert_eq!(word.unpin(SHORT), Err(PinError::Underflow));
         assert_eq!(word.unpin(LONG), Err(PinError::Underflow));
         assert_eq!(word.to_bits(), bits);
     }

@@ -133,9 +133,9 @@ fn the_ledger_refuses_what_is_not_its_own_and_gives_it_back() {
     );
     let foreign = theirs.charge(them, SHORT, 3, 0).unwrap();
     let own = ours.charge(us, SHORT, 3, 0).unwrap();
-    let refused = ours.release(foreign).unwrap_err();
-    assert_eq!(refused.error, LedgerError::UnknownCharge);
-    assert_eq!(theirs.release(refused.charge), Ok(3));
+    let (foreign, error) = ours.release(foreign).unwrap_err();
+    assert_eq!(error, LedgerError::UnknownCharge);
+    assert_eq!(theirs.release(foreign), Ok(3));
     assert_eq!(ours.usage(us).unwrap().live(), 3);
     assert_eq!(ours.release(own), Ok(3));
 }

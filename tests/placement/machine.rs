@@ -1,13 +1,11 @@
-//! Frames that can be moved and pinned, the books, and reclaim in the middle.
+//! Frames that can be migrated and pinned, the ledger, and reclaim in the middle.
 
 use core::cell::{Cell, RefCell};
 use pinfold::pin::{
-    Charge, LedgerError, OwnerId, PinCount, PinError, PinKind, PinLedger, PinWord, Pinnable,
-    Unpinned,
+    Accounting, Charge, Charged, LedgerError, OwnerId, PinCount, PinError, PinKind, PinLedger,
+    PinWord, Pinnable, Unpinned,
 };
-use pinfold::placement::{
-    Books, PlaceRequest, PlaceStop, Placed, WhyMigrate, Zone, may, place_and_pin,
-};
+use pinfold::placement::{PlaceRequest, PlaceStop, Placed, Zone, check_pins, place_and_pin};
 use pinfold::{Context, Operation, PageFlags, PageLike, PinPolicy};
 
 #[derive(Debug)]
@@ -107,7 +105,7 @@ impl Locked {
     }
 }
 
-impl Books for &Locked {
+impl Accounting for &Locked {
     type Charge = Charge;
 
     fn charge(&mut self, kind: PinKind, pages: u64) -> Result<Charge, LedgerError> {
@@ -117,7 +115,7 @@ impl Books for &Locked {
     fn release(&mut self, charge: Charge) -> Result<(), LedgerError> {
         self.releases.set(self.releases.get() + 1);
         let released = self.ledger.borrow_mut().release(charge);
-        released.map(drop).map_err(|refused| refused.error)
+        released.map(drop).map_err(|(_, error)| error)
     }
 }
 
@@ -125,10 +123,17 @@ impl Books for &Locked {
 /// the lists.
 pub(crate) fn reclaim<L: PinPolicy>(frames: &[Frame], policy: &L) {
     for frame in frames.iter().filter(|frame| !frame.isolated.get()) {
-        if may(frame, Operation::Reclaim, policy, Context::default()).is_ok() {
+        if check_pins(frame, Operation::Reclaim, policy, Context::default()).is_ok() {
             frame.attacked.set(true);
         }
     }
+}
+
+/// Why an object was not pinned.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Stop {
+    Charge(LedgerError),
+    Page(usize, PlaceStop<usize>),
 }
 
 /// A machine with an object and spare frames, and what its migrations do.
@@ -167,7 +172,9 @@ impl Machine {
         &self,
         request: &PlaceRequest<L>,
         books: &Locked,
-    ) -> Result<Vec<Zone>, (Option<usize>, PlaceStop<usize>)> {
+    ) -> Result<Vec<Zone>, Stop> {
+        let charge = Charged::new(books, request.kind, self.object as u64);
+        let mut charge = charge.map_err(Stop::Charge)?;
         let before: Vec<_> = self.frames.iter().map(Frame::pins).collect();
         let total = |frame: &Frame| frame.pins().0;
         let was = |frame: &Frame| {
@@ -177,22 +184,17 @@ impl Machine {
         let mut pages = self.pages();
         // Where each slot's page is now, as `migrate` knows it.
         let places = RefCell::new(pages.clone());
-        let mut books_ref = books;
-        let placed = place_and_pin(&mut pages, request, &mut books_ref, |page, why| {
+        let placed = place_and_pin(&mut pages, request, |page, held| {
             let call = self.calls.get();
             self.calls.set(call + 1);
             assert_eq!(books.live(), self.object as u64, "charged before, once");
+            assert_eq!(held, 1, "each page is held once");
             let slot = places
                 .borrow()
                 .iter()
                 .position(|p| core::ptr::eq(*p, *page));
             let slot = slot.expect("a page of the object");
-            let wanted = match page.zone {
-                Zone::Movable => WhyMigrate::Movable,
-                Zone::Cma => WhyMigrate::Cma,
-                zone => panic!("{zone:?} may stay"),
-            };
-            assert_eq!(why, wanted);
+            assert!(matches!(page.zone, Zone::Movable | Zone::Cma));
             assert_eq!(total(page), was(page), "its own pin is given back");
             for (other, frame) in places.borrow().iter().enumerate() {
                 assert!(
@@ -223,38 +225,31 @@ impl Machine {
             Ok(())
         });
         let result = match placed {
-            Ok(placed) => {
-                assert_eq!(placed.pins.kind(), request.kind);
-                let zones = placed.pins.pages().iter().map(|page| page.zone).collect();
-                for (page, place) in placed.pins.pages().iter().zip(places.borrow().iter()) {
+            Ok(mut pins) => {
+                assert_eq!(pins.kind(), request.kind);
+                let zones = pins.pages().iter().map(|page| page.zone).collect();
+                for (page, place) in pins.pages().iter().zip(places.borrow().iter()) {
                     assert!(core::ptr::eq(*page, *place));
                     assert_eq!(total(page), was(page) + 1);
                     let longterm = u32::from(request.kind == PinKind::Longterm);
                     assert!(page.pins().1 >= longterm);
                 }
                 assert_eq!(books.live(), self.object as u64);
-                placed.pins.release().unwrap();
-                books.release_it(placed.charge);
+                pins.release().unwrap();
+                charge.release().unwrap();
                 assert_eq!(books.releases.get(), 1);
                 Ok(zones)
             }
             Err(error) => {
-                assert_eq!((error.lost, error.books), (0, None));
-                let charged = error.index.is_some();
-                assert_eq!(books.releases.get(), u32::from(charged));
-                Err((error.index, error.stop))
+                assert_eq!((error.lost, books.releases.get()), (0, 0));
+                drop(charge);
+                assert_eq!(books.releases.get(), 1);
+                Err(Stop::Page(error.index, error.stop))
             }
         };
         let after: Vec<_> = self.frames.iter().map(Frame::pins).collect();
         assert_eq!(before, after, "all given back");
         assert_eq!((books.charges.get(), books.live()), (1, 0));
         result
-    }
-}
-
-impl Locked {
-    pub(crate) fn release_it(&self, charge: Charge) {
-        let mut books = self;
-        Books::release(&mut books, charge).unwrap();
     }
 }

@@ -1,10 +1,11 @@
 //! Objects, pinned as a whole or not at all.
 
-use crate::machine::{Frame, Locked, Machine};
-use pinfold::pin::{LedgerError, PinCount, PinError, PinKind, PinLedger, PinWord, Pins, Refined};
-use pinfold::placement::{
-    Account, Books, PlaceRequest, PlaceStop, Rule, WhyMigrate, WhyNot, Zone, place_and_pin,
+use crate::machine::{Frame, Locked, Machine, Stop};
+use pinfold::pin::{
+    Account, Accounting, Charged, LedgerError, PinCount, PinError, PinKind, PinLedger, PinWord,
+    Pins, Refined,
 };
+use pinfold::placement::{LongtermRule, PlaceRequest, PlaceStop, Zone, place_and_pin};
 use pinfold::{Context, IgnorePins, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned};
 use proptest::prelude::*;
 
@@ -32,7 +33,7 @@ fn an_object_is_moved_and_pinned() {
 
     let machine = Machine::new(&MIXED);
     let old = PlaceRequest {
-        rule: Rule::CmaOnly,
+        rule: LongtermRule::CmaOnly,
         ..request
     };
     machine.run(&old, &Locked::new(100)).unwrap();
@@ -48,7 +49,7 @@ fn reclaim_in_the_middle() {
         let request = PlaceRequest {
             policy,
             kind: PinKind::Longterm,
-            rule: Rule::default(),
+            rule: LongtermRule::default(),
             attempts: 1,
             context: Context::default(),
         };
@@ -77,9 +78,8 @@ fn every_migration_failing() {
                 assert_eq!(result, Ok(vec![Zone::Normal; 6]));
                 assert_eq!(machine.calls.get(), 3 + tries);
             } else {
-                let why = [WhyMigrate::Movable, WhyMigrate::Cma, WhyMigrate::Movable][k];
-                let stop = PlaceStop::NotMigrated(why, k + 2);
-                assert_eq!(result, Err((Some(slot), stop)));
+                let stop = PlaceStop::NotMigrated(MIXED[slot], k + 2);
+                assert_eq!(result, Err(Stop::Page(slot, stop)));
                 assert_eq!(machine.calls.get(), k + 3);
             }
         }
@@ -96,8 +96,8 @@ fn a_migration_that_does_not_move_is_bounded() {
             ..PlaceRequest::new(PinKind::Longterm)
         };
         let result = machine.run(&request, &Locked::new(100));
-        let stop = PlaceStop::MustMove(WhyMigrate::Movable);
-        assert_eq!(result, Err((Some(1), stop)));
+        let stop = PlaceStop::NotAllowed(Zone::Movable);
+        assert_eq!(result, Err(Stop::Page(1, stop)));
         assert_eq!(machine.calls.get(), attempts as usize);
     }
 }
@@ -111,7 +111,7 @@ fn a_page_that_refuses() {
         let result = machine.run(&request, &Locked::new(100));
         assert_eq!(
             result,
-            Err((Some(slot), PlaceStop::Refused(WhyNot::Blocked)))
+            Err(Stop::Page(slot, PlaceStop::Refused(PinError::Blocked)))
         );
         assert_eq!(machine.calls.get(), 0, "nothing is moved for nothing");
 
@@ -121,19 +121,25 @@ fn a_page_that_refuses() {
         let result = machine.run(&request, &Locked::new(100));
         assert_eq!(
             result,
-            Err((Some(slot), PlaceStop::Refused(WhyNot::Overflow)))
+            Err(Stop::Page(slot, PlaceStop::Refused(PinError::Overflow)))
         );
 
         let mut zones = MIXED;
         zones[slot] = Zone::FsDax;
         let result = Machine::new(&zones).run(&request, &Locked::new(100));
-        assert_eq!(result, Err((Some(slot), PlaceStop::Refused(WhyNot::FsDax))));
+        assert_eq!(
+            result,
+            Err(Stop::Page(slot, PlaceStop::NotAllowed(Zone::FsDax)))
+        );
     }
     // The place that a page moved to refuses.
     let machine = Machine::new(&MIXED);
     machine.frames[6 + 3].word.block().unwrap();
     let result = machine.run(&request, &Locked::new(100));
-    assert_eq!(result, Err((Some(3), PlaceStop::Refused(WhyNot::Blocked))));
+    assert_eq!(
+        result,
+        Err(Stop::Page(3, PlaceStop::Refused(PinError::Blocked)))
+    );
 }
 
 /// The last pin that a page can take is ours: it is not asked for another one when its place is.
@@ -152,7 +158,7 @@ fn a_page_that_is_pinned_is_not_asked_again() {
 #[test]
 fn a_page_that_says_so_is_not_tried() {
     let request = PlaceRequest::new(PinKind::Longterm);
-    let refused = Err((Some(4), PlaceStop::Refused(WhyNot::Free)));
+    let refused = Err(Stop::Page(4, PlaceStop::Refused(PinError::Free)));
     let mut machine = Machine::new(&MIXED);
     machine.frames[4].refuses = Some(PinError::Free);
     assert_eq!(machine.run(&request, &Locked::new(100)), refused);
@@ -169,7 +175,8 @@ fn others_hold_a_page_that_must_move() {
     let request = PlaceRequest::new(PinKind::Longterm);
     let machine = Machine::new(&MIXED);
     machine.frames[3].word.pin(PinKind::Short).unwrap();
-    let Err((Some(3), PlaceStop::Held(refusal))) = machine.run(&request, &Locked::new(100)) else {
+    let Err(Stop::Page(3, PlaceStop::Held(refusal))) = machine.run(&request, &Locked::new(100))
+    else {
         panic!("not held");
     };
     let pins = PinCount {
@@ -189,12 +196,11 @@ fn limits_and_objects_of_nothing() {
     let request = PlaceRequest::new(PinKind::Longterm);
     let machine = Machine::new(&MIXED);
     let result = machine.run(&request, &Locked::new(5));
-    assert_eq!(result, Err((None, PlaceStop::Refused(WhyNot::Limit))));
+    assert_eq!(result, Err(Stop::Charge(LedgerError::Limit)));
     assert_eq!(machine.calls.get(), 0);
 
     let result = Machine::new(&[]).run(&request, &Locked::new(5));
-    let none = WhyNot::Ledger(LedgerError::NoPages);
-    assert_eq!(result, Err((None, PlaceStop::Refused(none))));
+    assert_eq!(result, Err(Stop::Charge(LedgerError::NoPages)));
 }
 
 #[test]
@@ -207,7 +213,7 @@ fn a_parked_page_is_put_back() {
         attempts: 2,
         ..PlaceRequest::new(PinKind::Longterm)
     };
-    let failed = place_and_pin(&mut pages, &request, &mut (), |_, _| {
+    let failed = place_and_pin(&mut pages, &request, |_, _| {
         if frames[0].word.snapshot().parked {
             return Err(2);
         }
@@ -215,7 +221,7 @@ fn a_parked_page_is_put_back() {
         Err(1)
     });
     let error = failed.map(|_| ()).unwrap_err();
-    assert_eq!(error.stop, PlaceStop::NotMigrated(WhyMigrate::Movable, 2));
+    assert_eq!(error.stop, PlaceStop::NotMigrated(Zone::Movable, 2));
     assert_eq!(frames.map(|frame| frame.settled.get()), [1, 0]);
 }
 
@@ -227,33 +233,17 @@ fn a_pin_that_others_release_is_counted() {
         attempts: 1,
         ..PlaceRequest::new(PinKind::Longterm)
     };
-    let failed = place_and_pin(&mut pages, &request, &mut (), |_, _| {
+    let failed = place_and_pin(&mut pages, &request, |_, _| {
         frames[0].word.unpin(PinKind::Longterm).map(drop).unwrap();
         Err("no")
     });
     let error = failed.map(|_| ()).unwrap_err();
-    assert_eq!((error.index, error.lost), (Some(1), 1));
+    assert_eq!((error.index, error.lost), (1, 1));
     assert_eq!(
         error.to_string(),
-        "page 1 was not pinned: it lies in a CMA area and was not migrated: no; \
+        "page 1 was not pinned: it was not migrated out of a CMA area: no; \
          1 pins were already lost"
     );
-}
-
-#[test]
-fn unwinding_releases_the_pins() {
-    let frames = [Frame::new(Zone::Normal), Frame::new(Zone::Cma)];
-    let frames = core::panic::AssertUnwindSafe(&frames);
-    let request = PlaceRequest::new(PinKind::Longterm);
-    let unwound = std::panic::catch_unwind(|| {
-        let mut pages = [&frames[0], &frames[1]];
-        let placed = place_and_pin(&mut pages, &request, &mut (), |_, _| -> Result<(), ()> {
-            panic!("on purpose")
-        });
-        placed.is_ok()
-    });
-    assert!(unwound.is_err());
-    assert_eq!([frames[0].pins(), frames[1].pins()], [(0, 0); 2]);
 }
 
 #[test]
@@ -265,13 +255,15 @@ fn an_account_of_a_ledger_at_hand() {
     let mut pages = [&frames[0], &frames[1]];
     let request = PlaceRequest::new(PinKind::Longterm);
     let never = |_: &mut &Frame, _| Err::<(), ()>(());
-    let mut account = Account {
+    let account = Account {
         ledger: &mut ledger,
         owner,
         now: 50,
     };
-    let placed = place_and_pin(&mut pages, &request, &mut account, never).unwrap();
-    placed.pins.release().unwrap();
+    let charge = Charged::new(account, request.kind, 2).unwrap();
+    let mut pins = place_and_pin(&mut pages, &request, never).unwrap();
+    pins.release().unwrap();
+    let charge = charge.into_charge().unwrap();
     let mut wrong = Account {
         ledger: &mut other,
         owner,
@@ -281,8 +273,8 @@ fn an_account_of_a_ledger_at_hand() {
         wrong.charge(PinKind::Short, 1).unwrap_err(),
         LedgerError::UnknownOwner
     );
-    assert_eq!(account.ledger.usage(owner).unwrap().oldest, Some(50));
-    account.release(placed.charge).unwrap();
+    assert_eq!(ledger.usage(owner).unwrap().oldest, Some(50));
+    ledger.release(charge).unwrap();
     assert_eq!(ledger.usage(owner).unwrap().live(), 0);
 }
 
@@ -342,7 +334,11 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(result.as_ref().err().map(|(index, _)| *index), stopped);
+        let found = result.as_ref().err().map(|stop| match stop {
+            Stop::Charge(_) => None,
+            Stop::Page(index, _) => Some(*index),
+        });
+        prop_assert_eq!(found, stopped);
         prop_assert_eq!(machine.calls.get(), calls);
         if let Ok(found) = result {
             prop_assert!(!longterm || found.iter().all(|&zone| zone == Zone::Normal));

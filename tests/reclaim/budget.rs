@@ -4,11 +4,13 @@ use crate::model::sequence::EVERYTHING;
 use crate::model::{Frame, Machine};
 use crate::setup::{FRAMES, activate_some, populated};
 use core::cell::RefCell;
-use pinfold::pin::{PinKind, Pins, Refined};
+use pinfold::pin::{PinKind, PinReading, Pins, Refined};
 use pinfold::reclaim::{
-    Lists, Lru, LruScan, ParkLongterm, Progress, Rotate, ScanControl, Stats, unpark,
+    Lists, Lru, LruScan, ParkLongterm, Progress, Rotate, ScanControl, ScanFlags, Stats, unpark,
 };
-use pinfold::{Context, IgnorePins, Operation, PinPolicy, PinVerdict, Requester};
+use pinfold::{
+    Context, IgnorePins, Operation, PageLike, PageSnapshot, PinPolicy, PinVerdict, Requester,
+};
 
 fn crowd(frames: &[Frame]) -> Machine<'_> {
     let mut machine = populated(frames);
@@ -105,16 +107,22 @@ fn lists_take_turns() {
 /// The policy hears how hard the scan has come to try.
 #[test]
 fn the_context_says_how_hard() {
+    /// Every page may be pinned, so that the policy is asked about each.
+    struct Everywhere;
+    impl PinReading for Everywhere {
+        fn read_with<P: PageLike + ?Sized>(_: &P, _: PageSnapshot) -> Pins {
+            Pins::Maybe {
+                estimate: 1,
+                longterm: None,
+            }
+        }
+    }
     struct Listens<'a>(&'a RefCell<Vec<Context>>);
     impl PinPolicy for Listens<'_> {
-        type Reading = Refined;
-        fn verdict(&self, _: Operation, context: Context, pins: Pins) -> PinVerdict {
+        type Reading = Everywhere;
+        fn verdict(&self, _: Operation, context: Context, _: Pins) -> PinVerdict {
             self.0.borrow_mut().push(context);
-            if pins.maybe_pinned() {
-                PinVerdict::SkipPage
-            } else {
-                PinVerdict::Proceed
-            }
+            PinVerdict::Proceed
         }
     }
     let heard = RefCell::default();
@@ -216,4 +224,27 @@ fn without_pins_policies_are_alike() {
     assert_eq!(run(pinfold::SkipPinned), ignore);
     assert_eq!(run(pinfold::SkipOpportunistic::<Refined>::new()), ignore);
     assert_eq!(run(pinfold::SkipLongterm::<Refined>::new()), ignore);
+}
+
+/// With the flags of Linux's reclaimers, a pass takes what is mapped, anonymous and dirty.
+#[test]
+fn presets_take_what_there_is() {
+    for flags in [ScanFlags::direct(), ScanFlags::background()] {
+        let frames = Frame::all(40, false);
+        let mut machine = Machine::new(&frames, 20, 10, 40);
+        for page in 0..20 {
+            machine.write(0, page).unwrap();
+        }
+        for page in 20..30 {
+            machine.read(0, page).unwrap();
+        }
+        for frame in &frames {
+            machine.make_old(frame);
+        }
+        let mut scan = LruScan::new(u64::MAX);
+        let _ = scan.run(&mut machine, &ScanControl::new(flags));
+        assert_eq!(scan.reclaimed(), 30, "{flags:?}");
+    }
+    let differ = ScanFlags::direct() ^ ScanFlags::background();
+    assert_eq!(differ, ScanFlags::BACKGROUND);
 }

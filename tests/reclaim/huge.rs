@@ -2,9 +2,10 @@
 
 use crate::model::sequence::EVERYTHING;
 use crate::script::{Answers, Page, Script};
+use pinfold::pin::{Pins, RefsLeft};
 use pinfold::reclaim::{
-    ActivateReason, Fate, KeepReason, PageOp, PageOut, ScanControl, ScanFlags, ShrinkError, Stats,
-    shrink_page,
+    ActivateReason, Fate, KeepReason, LruScan, PageOp, PageOut, ScanControl, ScanFlags,
+    ShrinkError, Stats, shrink_page,
 };
 use pinfold::{FlushDebt, Hook, PageFlags, UnmapFlags};
 
@@ -174,14 +175,15 @@ fn a_page_that_only_its_buffers_held() {
         page.refs.set(1);
         page
     };
-    for (last, fate) in [(true, Fate::Freed), (false, Fate::Raced)] {
+    for (left, fate) in [(RefsLeft::Last, Fate::Freed), (RefsLeft::Some, Fate::Raced)] {
         let answers = Answers {
-            last,
+            left: Some(left),
             ..Answers::default()
         };
         let page = orphan();
         let (found, stats, script) = shrink(&page, answers, EVERYTHING);
         assert_eq!(found, Ok(fate));
+        let last = left == RefsLeft::Last;
         assert_eq!(
             (stats.freed, stats.raced),
             (u64::from(last), u64::from(!last))
@@ -190,6 +192,15 @@ fn a_page_that_only_its_buffers_held() {
         let end = [PageOp::ReleaseBuffers, PageOp::Unlock, PageOp::PutLast];
         assert_eq!(script.calls[script.calls.len() - 3..], end);
     }
+    // An embedder that cannot drop it keeps it.
+    let answers = Answers {
+        left: None,
+        ..Answers::default()
+    };
+    let page = orphan();
+    let (fate, stats, _) = shrink(&page, answers, EVERYTHING);
+    assert_eq!(fate, Ok(Fate::Kept(KeepReason::NoMapping)));
+    assert_eq!((stats.reclaimed(), page.locked.get()), (0, false));
     let stay = Answers {
         buffers: Hook::Refused,
         ..Answers::default()
@@ -235,4 +246,59 @@ fn a_page_that_is_not_written_stays() {
         let freed = usize::from(written == PageOut::Activate);
         assert_eq!(script.called(PageOp::FreeSwap), freed);
     }
+}
+
+/// A page that was split and then cannot be parked is one page, and kept.
+#[test]
+fn a_split_page_that_cannot_be_parked() {
+    let answers = Answers {
+        parks: false,
+        pins_written: true,
+        ..Answers::default()
+    };
+    let pages = [Page::anon().huge(SIZE)];
+    let mut script = Script::with(answers);
+    script.list(&pages);
+    let mut scan = LruScan::new(1);
+    let control = ScanControl::new(EVERYTHING);
+    while scan.stats().scanned == 0 {
+        let _ = scan.step(&mut script, &control, 1);
+    }
+    let stats = scan.stats();
+    assert!(stats.is_conserved(), "{stats:?}");
+    assert_eq!((stats.scanned, stats.parked, stats.kept), (1, 0, 1));
+    assert_eq!(stats.kept_for(KeepReason::Pinned(Pins::None)), 1);
+}
+
+/// A page that waited for its writeback and was split then counts with what it was each time.
+#[test]
+fn a_page_that_is_split_after_it_was_waited_for() {
+    let marked = PageFlags::PAGE_CACHE | PageFlags::WRITEBACK | PageFlags::RECLAIM;
+    let page = Page::new(marked).huge(SIZE);
+    let answers = Answers {
+        writeback_ends: true,
+        ..Answers::default()
+    };
+    let (fate, stats, _) = shrink(&page, answers, EVERYTHING);
+    assert_eq!(fate, Ok(Fate::Freed));
+    let whole = u64::from(SIZE);
+    assert_eq!(
+        (stats.scanned, stats.rescanned, stats.freed),
+        (whole + 1, whole, 1)
+    );
+}
+
+/// Statistics that are full stay conserved: nothing is taken off a counter again.
+#[test]
+fn a_split_takes_nothing_off_a_full_counter() {
+    let mut stats = Stats::default();
+    let (mut script, mut flush) = (Script::default(), FlushDebt::none());
+    stats.scanned = u64::MAX;
+    stats.freed = u64::MAX;
+    let page = Page::anon().huge(SIZE);
+    let control = ScanControl::new(EVERYTHING);
+    let fate = shrink_page(&&page, &control, &mut script, &mut flush, &mut stats);
+    assert!(flush.is_none());
+    assert_eq!(fate.ok(), Some(Fate::Freed));
+    assert_eq!((stats.scanned, stats.freed), (u64::MAX, u64::MAX));
 }

@@ -2,7 +2,7 @@
 //! every call.
 
 use core::cell::Cell;
-use pinfold::pin::{PinCount, Pins};
+use pinfold::pin::{PinCount, Pins, RefsLeft};
 use pinfold::reclaim::{
     Lists, Lru, PageOp, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
 };
@@ -62,6 +62,12 @@ impl Page {
     }
 }
 
+/// The page, on its active list.
+pub(crate) fn active(page: Page) -> Page {
+    page.flags.set(page.flags.get() | PageFlags::ACTIVE);
+    page
+}
+
 impl PageLike for Page {
     fn flags(&self) -> PageFlags {
         self.flags.get()
@@ -92,10 +98,12 @@ pub(crate) struct Answers {
     pub(crate) can_split: bool,
     pub(crate) pmd_mapped: bool,
     pub(crate) written: PageOut,
+    /// Waiting for writeback ends it; else it never ends.
+    pub(crate) writeback_ends: bool,
     /// While a page is written, somebody pins it.
     pub(crate) pins_written: bool,
     pub(crate) buffers: Hook,
-    pub(crate) last: bool,
+    pub(crate) left: Option<RefsLeft>,
     pub(crate) parks: bool,
     /// The last pin of a page goes just before it is parked.
     pub(crate) unpinned: bool,
@@ -121,9 +129,10 @@ impl Default for Answers {
             can_split: true,
             pmd_mapped: false,
             written: PageOut::Success,
+            writeback_ends: false,
             pins_written: false,
             buffers: Hook::Done,
-            last: true,
+            left: Some(RefsLeft::Last),
             parks: true,
             unpinned: false,
             no_swap: false,
@@ -223,6 +232,10 @@ impl<'p> PageOps for Script<'p> {
         Ok(self.answers.removed)
     }
 
+    fn flush_tlb(&mut self) -> Result<(), PageOp> {
+        Ok(())
+    }
+
     fn try_lock(&mut self, page: &&'p Page) -> Result<Hook, PageOp> {
         self.call(PageOp::TryLock)?;
         assert!(!page.locked.replace(true), "locked twice");
@@ -235,9 +248,13 @@ impl<'p> PageOps for Script<'p> {
         Ok(())
     }
 
-    fn wait_for_writeback(&mut self, _: &&'p Page) -> Result<(), PageOp> {
-        // It never ends.
-        self.call(PageOp::WaitForWriteback)
+    fn wait_for_writeback(&mut self, page: &&'p Page) -> Result<(), PageOp> {
+        self.call(PageOp::WaitForWriteback)?;
+        if self.answers.writeback_ends {
+            page.flags
+                .set(page.flags.get().difference(PageFlags::WRITEBACK));
+        }
+        Ok(())
     }
 
     fn add_to_swap(&mut self, page: &&'p Page) -> Result<Hook, PageOp> {
@@ -299,10 +316,10 @@ impl<'p> PageOps for Script<'p> {
         Ok(self.answers.buffers)
     }
 
-    fn put_last(&mut self, page: &&'p Page) -> Result<bool, PageOp> {
+    fn put_last(&mut self, page: &&'p Page) -> Result<Option<RefsLeft>, PageOp> {
         self.call(PageOp::PutLast)?;
         assert!(!page.locked.get(), "dropped with its lock");
-        Ok(self.answers.last)
+        Ok(self.answers.left)
     }
 }
 

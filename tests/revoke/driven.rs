@@ -1,12 +1,12 @@
 //! The ladder driven through an owner and a device.
 
 use crate::ladder::moves;
-use crate::log::Log;
+use crate::log::{Log, Signal};
 use core::num::NonZeroU64;
 use pinfold::revoke::{
-    Action, Deadlines, Event, Ladder, Level, Pressure, Rung, Shortfall, Signal, WhyShort, drive,
+    Action, Deadlines, Event, Ladder, Level, Pressure, Rung, Shortfall, WhyShort, drive,
 };
-use pinfold::shrinker::{Count, Scan, Shrinker};
+use pinfold::shrinker::{Scan, Shrinker};
 use proptest::prelude::*;
 
 /// A device that holds so many pages and gives back this many at a time.
@@ -18,8 +18,8 @@ struct Device {
 }
 
 impl Shrinker for Device {
-    fn count(&mut self) -> Count {
-        Count::of(self.holds)
+    fn count(&mut self) -> Option<u64> {
+        Some(self.holds)
     }
     fn scan(&mut self, objects: NonZeroU64) -> Scan {
         self.scans += 1;
@@ -58,8 +58,7 @@ fn driven_to_the_shrinker() {
         let driven = drive(
             &mut ladder,
             &mut pressure,
-            &mut owner,
-            &mut device,
+            &mut (&mut owner, &mut device),
             event,
             now,
         );
@@ -91,8 +90,7 @@ fn a_willing_owner_is_waited_for() {
     let driven = drive(
         &mut ladder,
         &mut pressure,
-        &mut owner,
-        &mut (),
+        &mut (&mut owner, ()),
         Event::Tick,
         100,
     );
@@ -101,7 +99,7 @@ fn a_willing_owner_is_waited_for() {
         (Action::WaitUntil(110), Rung::Asked)
     );
     let back = Event::PagesBack(10);
-    let driven = drive(&mut ladder, &mut pressure, &mut owner, &mut (), back, 105);
+    let driven = drive(&mut ladder, &mut pressure, &mut (&mut owner, ()), back, 105);
     assert_eq!(driven.action, Action::Done);
     assert_eq!(
         owner.heard,
@@ -117,8 +115,7 @@ fn nothing_needed_asks_nobody() {
     let driven = drive(
         &mut ladder,
         &mut pressure,
-        &mut owner,
-        &mut (),
+        &mut (&mut owner, ()),
         Event::Tick,
         1,
     );
@@ -134,15 +131,7 @@ fn an_empty_device_is_not_waited_for() {
     let mut pressure = Pressure::new();
     let mut action = Action::Nothing;
     for now in [0, 20] {
-        action = drive(
-            &mut ladder,
-            &mut pressure,
-            &mut (),
-            &mut (),
-            Event::Tick,
-            now,
-        )
-        .action;
+        action = drive(&mut ladder, &mut pressure, &mut ((), ()), Event::Tick, now).action;
     }
     let short = Shortfall {
         needed: 1,
@@ -169,8 +158,7 @@ fn a_device_that_stops_has_until_its_deadline() {
         let driven = drive(
             &mut ladder,
             &mut pressure,
-            &mut (),
-            &mut device,
+            &mut ((), &mut device),
             Event::Tick,
             now,
         );
@@ -203,7 +191,7 @@ proptest! {
         for (event, by) in moves.into_iter().chain([(Event::Tick, i64::MAX); 5]) {
             now = now.saturating_add_signed(by);
             let driven =
-                drive(&mut ladder, &mut pressure, &mut owner, &mut device, event, now);
+                drive(&mut ladder, &mut pressure, &mut (&mut owner, &mut device), event, now);
             let action = driven.action;
             let undone = matches!(action, Action::Ask { .. } | Action::Shrink { .. });
             prop_assert!(!undone);

@@ -1,9 +1,15 @@
 //! An owner that writes down what it is told.
 
-use pinfold::revoke::{Answer, Level, PinOwner, Signal};
+use pinfold::revoke::{Answer, Level, PinOwner};
 use proptest::prelude::*;
 
 pub(crate) const LEVELS: [Level; 3] = [Level::Low, Level::Medium, Level::Critical];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Pressure(Level),
+    AllClear,
+}
 
 /// An owner that writes down what reached it; calls listed in `fails` do not.
 #[derive(Debug, Default)]

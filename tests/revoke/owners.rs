@@ -1,7 +1,7 @@
 //! Owners in the order in which they are asked.
 
 use core::cmp::Ordering;
-use pinfold::pin::{OwnerShare, OwnerUse, Owners, PinKind, PinLedger, ask_order};
+use pinfold::pin::{OwnerUse, Owners, PinKind, PinLedger};
 use proptest::prelude::*;
 
 fn usage() -> impl Strategy<Value = OwnerUse> {
@@ -66,7 +66,7 @@ proptest! {
         macro_rules! with {
             ($($n:literal)*) => {$(
                 let owners = Owners::<$n>::collect(usages.iter().copied());
-                let found = owners.iter().map(|o| (o.id, o.pages, o.since)).collect();
+                let found = owners.iter().map(|o| (o.id, o.live(), o.oldest)).collect();
                 check(found, $n, (owners.left_out(), owners.left_out_pages()));
                 let all = sorted.iter().map(OwnerUse::live).sum::<u64>();
                 assert_eq!(owners.pages(), all);
@@ -75,8 +75,7 @@ proptest! {
         }
         with!(0 1 3 16);
         for (a, b) in sorted.iter().zip(sorted.iter().skip(1)) {
-            let (a, b) = (OwnerShare::from(*a), OwnerShare::from(*b));
-            prop_assert!(ask_order(&a, &b).is_le() && ask_order(&b, &a).is_ge());
+            prop_assert!(a.ask_order(b).is_le() && b.ask_order(a).is_ge());
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use core::num::NonZeroU64;
 use pinfold::Shrinker;
-use pinfold::shrinker::{Count, Scan};
+use pinfold::shrinker::Scan;
 
 /// A shrinker that says what it was told to say, and writes down what it was asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Scripted {
-    pub(crate) count: Count,
+    pub(crate) count: Option<u64>,
     pub(crate) seeks: u32,
     pub(crate) batch: u64,
     /// Answers in order; when they are used up, `rest` for ever.
@@ -31,7 +31,7 @@ pub(crate) enum Answer {
 impl Scripted {
     pub(crate) fn new(count: u64) -> Self {
         Self {
-            count: Count::of(count),
+            count: Some(count),
             seeks: 2,
             batch: 0,
             script: Vec::new(),
@@ -55,7 +55,7 @@ impl Scripted {
 }
 
 impl Shrinker for Scripted {
-    fn count(&mut self) -> Count {
+    fn count(&mut self) -> Option<u64> {
         self.count
     }
     fn scan(&mut self, objects: NonZeroU64) -> Scan {

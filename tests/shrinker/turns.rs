@@ -4,8 +4,8 @@ use crate::script::{Answer, Scripted};
 use core::num::NonZeroU64;
 use pinfold::Shrinker;
 use pinfold::shrinker::{
-    Count, Deferred, Ended, MAX_BATCHES, Pass, PriorityError, Registered, SHRINK_BATCH, Scan, Step,
-    next_batch, plan, shrink_all, shrink_pages, shrink_slab,
+    Deferred, Ended, Pass, Plan, PriorityError, Registered, Scan, shrink_all, shrink_pages,
+    shrink_slab,
 };
 
 #[test]
@@ -24,14 +24,14 @@ fn by_hand() {
         ((0, 77, 0, 2), (0, 0, 77)),
     ];
     for ((freeable, deferred, priority, seeks), wanted) in rows {
-        let plan = plan(freeable, deferred, priority, seeks).unwrap();
+        let plan = Plan::new(freeable, deferred, priority, seeks).unwrap();
         assert_eq!((plan.delta, plan.total, plan.owed), wanted, "{freeable}");
     }
 }
 
 #[test]
 fn batches() {
-    let next = |left, freeable, batch| next_batch(left, freeable, batch).map(NonZeroU64::get);
+    let next = |left, freeable, batch| Plan::next_batch(left, freeable, batch).map(NonZeroU64::get);
     assert_eq!(next(128, 4096, 0), Some(128));
     assert_eq!(next(127, 4096, 0), None, "too little, and not all");
     assert_eq!(next(127, 127, 0), Some(127), "all it has");
@@ -54,7 +54,7 @@ fn what_is_put_off_grows_into_a_batch() {
         assert_eq!((shrunk.ended, shrunk.deferred), (Ended::PutOff, 2 * turn));
     }
     let shrunk = shrink_slab(&mut shrinker, &mut deferred, 12).unwrap();
-    assert_eq!((shrunk.scanned, shrunk.deferred), (SHRINK_BATCH, 0));
+    assert_eq!((shrunk.scanned, shrunk.deferred), (Plan::BATCH, 0));
     assert_eq!(shrunk.ended, Ended::Complete);
 }
 
@@ -73,7 +73,7 @@ fn priorities_out_of_range_touch_nothing() {
         let mut shrinker = Scripted::new(4096);
         let mut deferred = Deferred::new(500);
         let error = PriorityError(priority);
-        assert_eq!(plan(1, 0, priority, 2), Err(error));
+        assert_eq!(Plan::new(1, 0, priority, 2), Err(error));
         assert_eq!(
             shrink_slab(&mut shrinker, &mut deferred, priority),
             Err(error)
@@ -87,10 +87,7 @@ fn priorities_out_of_range_touch_nothing() {
 
 #[test]
 fn empty_and_unknown_keep_what_was_put_off() {
-    for (count, ended) in [
-        (Count::Empty, Ended::Empty),
-        (Count::Unknown, Ended::Unknown),
-    ] {
+    for (count, ended) in [(Some(0), Ended::Empty), (None, Ended::Unknown)] {
         let mut shrinker = Scripted::new(1);
         shrinker.count = count;
         let mut deferred = Deferred::new(500);
@@ -99,7 +96,6 @@ fn empty_and_unknown_keep_what_was_put_off() {
         assert_eq!((shrinker.calls, deferred.get()), (0, 500));
         assert_eq!(shrink_pages(&mut shrinker, 9).ended, ended);
     }
-    assert_eq!(Count::of(0), Count::Empty);
 }
 
 #[test]
@@ -107,14 +103,17 @@ fn a_shrinker_without_end_is_left() {
     let mut shrinker = Scripted::new(u64::MAX);
     let mut deferred = Deferred::new(u64::MAX);
     let shrunk = shrink_slab(&mut shrinker, &mut deferred, 0).unwrap();
-    assert_eq!((shrinker.calls, shrunk.ended), (MAX_BATCHES, Ended::Budget));
-    assert_eq!(deferred.get(), u64::MAX - MAX_BATCHES * SHRINK_BATCH);
+    assert_eq!(
+        (shrinker.calls, shrunk.ended),
+        (Pass::MAX_BATCHES, Ended::Budget)
+    );
+    assert_eq!(deferred.get(), u64::MAX - Pass::MAX_BATCHES * Plan::BATCH);
 
     // A crawl: one object per call.
     shrinker.rest = Answer::Says(1, 0);
     shrinker.calls = 0;
     assert_eq!(shrink_pages(&mut shrinker, 1).ended, Ended::Budget);
-    assert_eq!(shrinker.calls, MAX_BATCHES);
+    assert_eq!(shrinker.calls, Pass::MAX_BATCHES);
 }
 
 #[test]
@@ -144,13 +143,7 @@ fn what_others_put_off_meanwhile_is_kept() {
     let mut deferred = Deferred::new(100);
     let mut pass = Pass::begin(&mut shrinker, &mut deferred, 2).unwrap();
     deferred.put(7);
-    assert_eq!(
-        pass.step(&mut shrinker),
-        Step::Scanned {
-            freed: 128,
-            pages: 128
-        }
-    );
+    assert_eq!((pass.step(&mut shrinker), pass.pages()), (None, 128));
     let shrunk = pass.finish(&mut deferred);
     assert_eq!(shrunk.ended, Ended::Budget, "finished before its end");
     assert_eq!(deferred.get(), 7 + 100 + 2048 - 128);
@@ -162,7 +155,7 @@ fn what_others_put_off_meanwhile_is_kept() {
 struct Slab(Scripted);
 
 impl Shrinker for Slab {
-    fn count(&mut self) -> Count {
+    fn count(&mut self) -> Option<u64> {
         self.0.count()
     }
     fn scan(&mut self, objects: NonZeroU64) -> Scan {
@@ -225,13 +218,13 @@ fn traits_are_forwarded() {
     let mut inner = Slab(Scripted::new(1000));
     let mut slab: &mut dyn Shrinker = &mut inner;
     let through = &mut slab;
-    assert_eq!(Shrinker::count(&mut *through), Count::of(1000));
+    assert_eq!(Shrinker::count(&mut *through), Some(1000));
     assert_eq!(Shrinker::pages(&*through, 50), 5);
-    assert_eq!((through.seeks(), through.batch()), (2, SHRINK_BATCH));
+    assert_eq!((through.seeks(), through.batch()), (2, Plan::BATCH));
     let mut odd = Scripted::new(5);
     (odd.seeks, odd.batch) = (7, 9);
     let odd = &mut odd;
     assert_eq!((Shrinker::seeks(&odd), Shrinker::batch(&odd)), (7, 9));
-    assert_eq!(().count(), Count::Empty);
+    assert_eq!(().count(), Some(0));
     assert_eq!(().scan(NonZeroU64::MIN), Scan::Stop);
 }

@@ -1,4 +1,4 @@
-//! A machine of one page, on which the crate's `shrink_page` runs to see what would happen.
+//! A simulated machine with one page, on which pinfold's `shrink_page` runs to see what would happen.
 
 use crate::model::Frame;
 use crate::page::{Holders, Imagined, Region};
@@ -13,7 +13,7 @@ use pinfold::{
 };
 use std::convert::Infallible;
 
-/// All that a fate depends on.
+/// The state of the machine: everything that the result depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Scene {
     pub(crate) frame: Frame,
@@ -21,36 +21,39 @@ pub(crate) struct Scene {
     pub(crate) holders: Holders,
     /// Whether the page was written through its page-table entry.
     pub(crate) pte_dirty: bool,
-    /// Whether swap has room.
+    /// Whether there is free swap.
     pub(crate) swap: bool,
 }
 
-/// How it ended: the fate, and what is left in the page table.
+/// The result: the fate of the page, and what is left in the page table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Played {
     pub(crate) fate: Fate,
     /// Whether an entry still maps the page.
     pub(crate) mapped: bool,
-    /// Whether the entries that mapped it lead to swap now.
+    /// Whether its entries were replaced by swap entries.
     pub(crate) swap_entry: bool,
-    /// Whether swap is its backing store, which a lazily freed page may come to be again.
+    /// Whether it is swap-backed; a lazily freed page may become so again.
     pub(crate) swap_backed: bool,
 }
 
-/// Tries out reclaim on the page, with a policy: references are ignored, as `MADV_PAGEOUT` does and
-/// as reclaim comes to do with pages that nobody uses.
+/// Reclaims the page under a policy. References are ignored, as `MADV_PAGEOUT` does, and as other
+/// reclaim does with pages that are not used.
+///
+/// It takes a bounded number of steps, however often the page is mapped.
 pub(crate) fn play<L: PinPolicy>(scene: &Scene, policy: L) -> Played {
+    play_in_steps(scene, policy, u32::MAX)
+}
+
+/// The same, with no more than `step` mappings removed at a time.
+fn play_in_steps<L: PinPolicy>(scene: &Scene, policy: L, step: u32) -> Played {
     let page = Imagined::new(&scene.frame, scene.holders);
     let mut machine = Machine {
         scene,
+        step,
         swap_entry: false,
     };
-    let flags = ScanFlags::MAY_UNMAP
-        | ScanFlags::MAY_WRITE
-        | ScanFlags::IO
-        | ScanFlags::FS
-        | ScanFlags::SANE_THROTTLING
-        | ScanFlags::IGNORE_REFERENCES;
+    let flags = ScanFlags::direct() | ScanFlags::IGNORE_REFERENCES;
     let control = match ScanControl::new(flags).with_unmap_flags(UnmapFlags::IGNORE_ACCESS) {
         Ok(control) => control.with_policy(policy).with_parking(Rotate),
         Err(unknown) => unreachable!("{unknown}"),
@@ -59,7 +62,7 @@ pub(crate) fn play<L: PinPolicy>(scene: &Scene, policy: L) -> Played {
     let fate = match shrink_page(&&page, &control, &mut machine, &mut debt, &mut stats) {
         Ok(fate) => fate,
         Err(ShrinkError::Op { source, .. }) => match source {},
-        // A state in which Linux halts, such as the lock of a hugetlb page that is missing.
+        // A state in which Linux halts, such as a hugetlb page without its lock.
         Err(_) => Fate::Kept(pinfold::reclaim::KeepReason::Failed),
     };
     debt.ignore();
@@ -73,6 +76,7 @@ pub(crate) fn play<L: PinPolicy>(scene: &Scene, policy: L) -> Played {
 
 struct Machine<'a> {
     scene: &'a Scene,
+    step: u32,
     swap_entry: bool,
 }
 
@@ -119,6 +123,11 @@ impl<'a> PageOps for Machine<'a> {
         })
     }
 
+    fn flush_tlb(&mut self) -> Result<(), Infallible> {
+        // No CPU runs on this machine.
+        Ok(())
+    }
+
     fn try_lock(&mut self, page: &&'a Imagined) -> Result<Hook, Infallible> {
         Ok(if page.flags().contains(PageFlags::LOCKED) {
             Hook::Refused
@@ -146,7 +155,7 @@ impl<'a> PageOps for Machine<'a> {
         self.scene.frame.pmd
     }
 
-    /// What is followed from here on is the base page that the question is about.
+    /// From here on the page is the base page that the question is about.
     fn split(&mut self, page: &&'a Imagined) -> Result<Hook, Infallible> {
         if !self.can_split(page) {
             return Ok(Hook::Refused);
@@ -167,8 +176,8 @@ impl<'a> PageOps for Machine<'a> {
     }
 }
 
-/// The mappings of the page: those in the VMA that is looked at, then those elsewhere. Of the latter
-/// Linux exports the number alone; were one of their VMAs locked, the page would be unevictable.
+/// The mappings of the page: those in the observed VMA, then those elsewhere. Linux exports only the
+/// number of the latter; if one of their VMAs were locked, the page would be unevictable.
 struct Mappings<'m, 'a> {
     page: &'a Imagined,
     machine: &'m mut Machine<'a>,
@@ -215,6 +224,7 @@ impl<'a> Rmap for Mappings<'_, 'a> {
             page: self.page,
             machine: self.machine,
             left,
+            removed: 0,
             at: 0,
         };
         Ok(Some(InVma {
@@ -225,10 +235,15 @@ impl<'a> Rmap for Mappings<'_, 'a> {
     }
 }
 
+/// The entries of one VMA. All entries in it are alike, and the verdict of a policy about the later
+/// ones cannot differ: with each mapping the reference count only falls. So the first entry is a
+/// mapping, and the second stands for all the others.
 struct Walk<'w, 'a> {
     page: &'a Imagined,
     machine: &'w mut Machine<'a>,
     left: u32,
+    /// The mappings that the entry returned last stands for.
+    removed: u32,
     at: u64,
 }
 
@@ -239,8 +254,13 @@ impl PageTables for Walk<'_, '_> {
         if self.left == 0 {
             return Ok(None);
         }
-        self.left -= 1;
-        // All entries of a large page lie in its range; of others, each its own page's.
+        self.removed = match self.removed {
+            0 => 1,
+            _ => self.left.min(self.machine.step),
+        };
+        self.left -= self.removed;
+        // The entries of a large page are within its range; those of a base page are each at its
+        // address.
         let last = u64::from(self.page.base_pages()).saturating_sub(1) << 12;
         let address = self.at.min(last);
         self.at = self.at.saturating_add(1 << 12);
@@ -273,8 +293,9 @@ impl PageTables for Walk<'_, '_> {
     }
 
     fn remove_rmap(&mut self, _: &Entry) -> Result<(), Infallible> {
-        self.page.maps.set(self.page.maps.get().saturating_sub(1));
-        self.page.refs.set(self.page.refs.get().saturating_sub(1));
+        let Imagined { maps, refs, .. } = self.page;
+        maps.set(maps.get().saturating_sub(self.removed));
+        refs.set(refs.get().saturating_sub_unsigned(self.removed));
         Ok(())
     }
 }
@@ -295,10 +316,81 @@ impl Bookkeeping for Walk<'_, '_> {
         Ok(())
     }
 
+    /// A page is played through once, so nothing else comes to its slot.
+    fn swap_duplicate(&mut self, _: &Entry) -> Result<Hook, Infallible> {
+        Ok(Hook::Done)
+    }
+
     fn set_swap_backed(&mut self) -> Result<(), Infallible> {
         self.page
             .flags
             .set(self.page.flags.get() | PageFlags::SWAP_BACKED);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::kpf;
+    use pinfold::pin::{Biased, Refined};
+    use pinfold::{IgnorePins, SkipLongterm, SkipOpportunistic, SkipPinned};
+
+    /// Fails if removing many mappings in one step ends otherwise than removing them one by one.
+    #[test]
+    fn steps_do_not_change_the_result() {
+        fn same(scene: &Scene, policy: impl PinPolicy + Copy) {
+            assert_eq!(
+                play_in_steps(scene, policy, 1),
+                play(scene, policy),
+                "{scene:?}"
+            );
+        }
+        let anon = kpf::LRU | kpf::ANON;
+        let flags = [
+            anon,
+            anon | kpf::SWAPBACKED,
+            kpf::LRU,
+            kpf::LRU | kpf::DIRTY,
+        ];
+        let shapes = [(1, false), (512, false), (512, true), (1024, true)];
+        let maps = [
+            0, 1, 2, 3, 511, 512, 513, 1022, 1023, 1024, 1025, 1026, 2047, 2050, 5000,
+        ];
+        let holders = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 1023)];
+        let vmas = [VmFlags::empty(), VmFlags::LOCKED];
+        for (flags, (pages, pmd)) in flags.iter().flat_map(|f| shapes.map(|shape| (*f, shape))) {
+            for (maps, (short, longterm, others)) in maps
+                .iter()
+                .flat_map(|maps| holders.map(|held| (*maps, held)))
+            {
+                for (vma, pte_dirty) in vmas.iter().flat_map(|v| [(*v, false), (*v, true)]) {
+                    let frame = Frame {
+                        flags,
+                        maps,
+                        pages,
+                        pmd,
+                    };
+                    let holders = Holders {
+                        short,
+                        longterm,
+                        others,
+                        exact: pages > 1,
+                    };
+                    let scene = Scene {
+                        frame,
+                        vma,
+                        holders,
+                        pte_dirty,
+                        swap: true,
+                    };
+                    same(&scene, IgnorePins);
+                    same(&scene, SkipPinned);
+                    same(&scene, SkipOpportunistic::<Refined>::new());
+                    same(&scene, SkipOpportunistic::<Biased>::new());
+                    same(&scene, SkipLongterm::<Refined>::new());
+                }
+            }
+        }
     }
 }

@@ -28,7 +28,7 @@ pub enum Command {
     Scenario(ScenarioArgs),
     /// Reduce a trace to pages and write it as csv.
     Import(ImportArgs),
-    /// Write a synthetic trace in oracleGeneral, for benchmarks.
+    /// Write a synthetic trace in oracleGeneral or csv, for benchmarks.
     Generate(GenerateArgs),
 }
 
@@ -37,7 +37,7 @@ pub struct RunArgs {
     /// The trace: cc1 or sqlite (both carried by the program), a file, or - for standard input.
     #[arg(default_value = "cc1")]
     pub trace: String,
-    /// The format of the trace, if its name does not say. zstd is recognised by itself.
+    /// The format of the trace, if its name does not say. zstd and gzip are recognised by themselves.
     #[arg(long)]
     pub format: Option<Format>,
     /// Frames of memory: a number, or a part of the trace's footprint.
@@ -54,7 +54,7 @@ pub struct RunArgs {
     /// (costs.swap_read=100). May be given several times.
     #[arg(long = "set", value_name = "ENTRY=VALUE")]
     pub set: Vec<String>,
-    /// A cost table in place of the program's own.
+    /// A TOML file of costs that differ from the program's own.
     #[arg(long, value_name = "FILE")]
     pub costs: Option<PathBuf>,
     /// The policies to compare.
@@ -66,8 +66,8 @@ pub struct RunArgs {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Replay only so many requests.
-    #[arg(long, value_name = "N")]
+    /// Replay only so many requests; with --by-size each page of an object is one.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
     /// Part of the accesses that write, where the trace does not say.
     #[arg(long, default_value_t = 0.3, value_name = "PART")]
@@ -78,8 +78,12 @@ pub struct RunArgs {
     /// Take an object for as many pages as its size says, instead of for one.
     #[arg(long)]
     pub by_size: bool,
-    /// A plain cache model without pins instead of the machine.
-    #[arg(long)]
+    /// A plain cache model without pins instead of the machine; takes --frames, --limit, --by-size,
+    /// --format, --json and --timing.
+    #[arg(long, conflicts_with_all = [
+        "swap", "workloads", "set", "costs", "policies", "seeds", "seed", "write_share", "file_share",
+        "all", "report", "svg",
+    ])]
     pub model: Option<Model>,
     /// Show requests per second and memory; these are measured.
     #[arg(long)]
@@ -90,10 +94,11 @@ pub struct RunArgs {
     /// Print JSON instead of the table.
     #[arg(long)]
     pub json: bool,
-    /// Write a report with charts: one HTML file that needs nothing else.
+    /// Write a report with charts: one HTML file that needs nothing else. - prints it instead of the
+    /// table.
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
-    /// Write the chart of stalls and scans as SVG.
+    /// Write the chart of stalls and scans as SVG. - prints it instead of the table.
     #[arg(long, value_name = "FILE.svg")]
     pub svg: Option<PathBuf>,
 }
@@ -118,23 +123,26 @@ pub struct ImportArgs {
     #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub window: u64,
     /// Read only so many accesses.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
-    /// Where to write; standard output if not given.
+    /// Where to write; standard output if not given, or if it is -.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub struct GenerateArgs {
-    /// Where to write.
+    /// Where to write, or - for standard output.
     pub out: PathBuf,
-    #[arg(long, default_value_t = 20_000_000)]
+    /// The format, if the name does not say: oracleGeneral or csv.
+    #[arg(long)]
+    pub format: Option<Format>,
+    #[arg(long, default_value_t = 20_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub requests: u64,
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub objects: u64,
     /// The exponent of the Zipf distribution.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub skew: f64,
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -185,7 +193,8 @@ pub fn assignments(set: &[String]) -> Result<Vec<(String, toml::Value)>, Error> 
     set.iter()
         .map(|text| {
             let Some((key, value)) = text.split_once('=') else {
-                return Err(Error::config("--set", text, "ENTRY=VALUE"));
+                let place = format!("--set {text}");
+                return Err(Error::config(place, "no value", "ENTRY=VALUE"));
             };
             let parsed = format!("value = {value}").parse::<toml::Table>();
             let value = parsed

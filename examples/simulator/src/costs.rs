@@ -1,10 +1,12 @@
 //! What things cost on the modelled machine, in model units.
 
 use crate::error::Error;
+use crate::toml_file;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// The table that the program carries.
-pub const DEFAULT: &str = include_str!("../costs.toml");
+const DEFAULT: &str = include_str!("../costs.toml");
 
 /// Costs in model units; the table says what each is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,23 +31,46 @@ pub struct Costs {
 /// No cost may be larger: the sum of 2^32 of them still fits.
 const MAX: u64 = 1 << 32;
 
-impl Costs {
-    /// Parses a table; all entries have to be there.
-    pub fn parse(name: &str, table: toml::Table) -> Result<Self, Error> {
-        for (entry, value) in &table {
-            let fits = value
-                .as_integer()
-                .is_some_and(|cost| (0..=MAX as i64).contains(&cost));
-            if !fits {
-                return Err(Error::config(
-                    format!("{name}, {entry}"),
-                    value.to_string(),
-                    "a whole number of model units up to 4294967296",
-                ));
-            }
+/// The program's own table with the entries of `file` and the `costs.ENTRY` of `set` in place of its
+/// own.
+pub fn load(file: Option<&Path>, set: &[(String, toml::Value)]) -> Result<Costs, Error> {
+    let what = "a cost table";
+    let mut table: toml::Table = toml_file::parse("costs.toml", DEFAULT, what)?;
+    if let Some(path) = file {
+        let name = path.display().to_string();
+        let own: toml::Table = toml_file::parse(&name, &toml_file::read(path, what)?, what)?;
+        for (entry, value) in own {
+            change(&mut table, format!("{name}, {entry}"), &entry, value)?;
         }
-        table.try_into().map_err(|error: toml::de::Error| {
-            Error::config(name, error.message(), "the entries of costs.toml")
-        })
     }
+    for (key, value) in set {
+        if let Some(entry) = key.strip_prefix("costs.") {
+            change(&mut table, format!("--set {key}"), entry, value.clone())?;
+        }
+    }
+    table
+        .try_into()
+        .map_err(|error| toml_file::located("costs.toml".to_owned(), &error, what))
+}
+
+fn change(
+    table: &mut toml::Table,
+    place: String,
+    entry: &str,
+    value: toml::Value,
+) -> Result<(), Error> {
+    if !table.contains_key(entry) {
+        let entries: Vec<_> = table.keys().map(String::as_str).collect();
+        return Err(Error::config(place, "no such cost", entries.join(", ")));
+    }
+    let cost = value.as_integer();
+    if !cost.is_some_and(|cost| (0..=MAX as i64).contains(&cost)) {
+        return Err(Error::config(
+            place,
+            value.to_string(),
+            format!("a whole number of model units up to {MAX}"),
+        ));
+    }
+    table.insert(entry.to_owned(), value);
+    Ok(())
 }

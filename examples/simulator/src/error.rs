@@ -1,5 +1,6 @@
 //! What can go wrong, each naming where it happened and what was expected there.
 
+use crate::machine::OutOfMemory;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -14,9 +15,12 @@ pub enum Error {
         found: String,
         expected: String,
     },
-    /// A file could not be opened, read or written.
-    #[error("{}: {source}", path.display())]
+    /// A file could not be read.
+    #[error("{} cannot be read: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    /// A result could not be written.
+    #[error("{} cannot be written: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
     /// A workload, a cost table or an option asks for what cannot be.
     #[error("{what}: {found}; expected {expected}")]
     Config {
@@ -24,8 +28,11 @@ pub enum Error {
         found: String,
         expected: String,
     },
+    /// The machine has no frame left. A replay keeps it as an outcome; only a scenario ends with it.
+    #[error("out of memory at request {}: {why}", why.request)]
+    OutOfMemory { why: Box<OutOfMemory> },
     /// Ctrl-C.
-    #[error("interrupted: no report was written")]
+    #[error("interrupted: nothing was written")]
     Interrupted,
     /// An operation of the machine's failed inside the library: a bug of this program.
     #[error("the machine is inconsistent: {0}")]
@@ -49,6 +56,11 @@ impl Error {
         let path = path.into();
         move |source| Self::Io { path, source }
     }
+
+    pub fn write(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Write { path, source }
+    }
 }
 
 /// Where in a trace.
@@ -58,20 +70,20 @@ pub struct Place {
     pub at: At,
 }
 
-/// A line, from 1, or a byte offset, from 0, of the trace after decompression.
+/// A line or a record, from 1, or a byte offset, from 0, of the trace after decompression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum At {
     Line(u64),
+    Record(u64),
     Offset(u64),
-    File,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.at {
             At::Line(line) => write!(f, "{}, line {line}", self.file),
+            At::Record(record) => write!(f, "{}, record {record}", self.file),
             At::Offset(offset) => write!(f, "{}, offset {offset}", self.file),
-            At::File => f.write_str(&self.file),
         }
     }
 }

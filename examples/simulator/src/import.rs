@@ -6,10 +6,10 @@
 //! consecutive duplicates.
 
 use crate::error::Error;
+use crate::replay::read_all;
 use crate::trace::{Op, Request, Trace};
 use std::collections::HashMap;
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, Write};
 
 /// Whether a page is named by an executable's text, written to at some time, or neither.
 #[derive(Debug, Clone, Copy, Default)]
@@ -18,12 +18,12 @@ struct Nature {
     executed: bool,
 }
 
-/// What came of an import.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What is left of a trace.
+#[derive(Debug, Default)]
 pub struct Imported {
     pub accesses: u64,
-    pub kept: u64,
-    pub pages: u64,
+    kept: Vec<Request>,
+    pages: HashMap<u64, Nature>,
 }
 
 struct Recent {
@@ -54,75 +54,56 @@ impl Recent {
     }
 }
 
-/// Reads all of `trace` and writes what is left of it. What is left is held in memory, because
-/// whether a page is ever written to is known at the end.
-///
-/// A page that is executed, or read and never written to, is taken for a page of a file; all others
-/// for anonymous ones.
-pub fn import(
-    trace: &mut dyn Trace,
-    window: usize,
-    limit: u64,
-    out: &mut dyn Write,
-    out_name: &Path,
-) -> Result<Imported, Error> {
+/// Reads all of `trace`. What is left of it is held in memory, because whether a page is ever written
+/// to is known at the end.
+pub fn import(trace: &mut dyn Trace, window: usize, limit: u64) -> Result<Imported, Error> {
     let mut recent = Recent {
         pages: Vec::new(),
         window: window.max(1),
     };
-    let mut pages: HashMap<u64, Nature> = HashMap::new();
-    let mut kept: Vec<Request> = Vec::new();
-    let mut chunk = Vec::new();
-    let mut accesses = 0;
-    'reading: loop {
-        chunk.clear();
-        trace.fill(&mut chunk, 4096)?;
-        if chunk.is_empty() {
-            break;
-        }
-        for &request in &chunk {
-            if accesses >= limit {
-                break 'reading;
-            }
-            accesses += 1;
+    let mut imported = Imported::default();
+    read_all(trace, limit, |chunk| {
+        for &request in &*chunk {
+            imported.accesses += 1;
             if recent.admit(request.object, request.op) {
-                let nature = pages.entry(request.object).or_default();
+                let nature = imported.pages.entry(request.object).or_default();
                 nature.written |= request.op == Op::Write;
                 nature.executed |= request.op == Op::Exec;
-                kept.push(request);
+                imported.kept.push(request);
             }
         }
+        true
+    })?;
+    Ok(imported)
+}
+
+impl Imported {
+    /// Accesses that were kept.
+    pub fn kept(&self) -> usize {
+        self.kept.len()
     }
-    let mut writer = csv::Writer::from_writer(out);
-    let io = |error: csv::Error| Error::Io {
-        path: out_name.to_owned(),
-        source: std::io::Error::other(error),
-    };
-    writer
-        .write_record(["time", "object", "size", "operation", "kind"])
-        .map_err(io)?;
-    for request in &kept {
-        let nature = pages.get(&request.object).copied().unwrap_or_default();
-        let op = match request.op {
-            Op::Write => "w",
-            Op::Exec => "x",
-            Op::Read | Op::Unknown => "r",
-        };
-        let file = nature.executed || !nature.written;
-        writer
-            .write_record([
-                request.time.to_string().as_str(),
-                request.object.to_string().as_str(),
-                "4096",
-                op,
-                if file { "f" } else { "a" },
-            ])
-            .map_err(io)?;
+
+    /// Pages that were accessed.
+    pub fn pages(&self) -> usize {
+        self.pages.len()
     }
-    writer.flush().map_err(Error::io(out_name))?;
-    Ok(Imported {
-        accesses,
-        kept: kept.len() as u64,
-        pages: pages.len() as u64,
-    })
+
+    /// Writes csv. A page that is executed, or read and never written to, is taken for a page of a
+    /// file; all others for anonymous ones.
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "time,object,size,operation,kind")?;
+        for request in &self.kept {
+            let nature = self.pages.get(&request.object).copied();
+            let nature = nature.unwrap_or_default();
+            let op = match request.op {
+                Op::Write => 'w',
+                Op::Exec => 'x',
+                Op::Read | Op::Unknown => 'r',
+            };
+            let file = nature.executed || !nature.written;
+            let kind = if file { 'f' } else { 'a' };
+            writeln!(out, "{},{},4096,{op},{kind}", request.time, request.object)?;
+        }
+        Ok(())
+    }
 }

@@ -42,39 +42,37 @@ impl Policy {
         Self::Longterm,
     ];
 
-    /// The library's name, and the way of parking.
+    /// The name, as `--policy` takes it.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Ignore => "ignore",
+            Self::Patch => "patch",
+            Self::Rotate => "rotate",
+            Self::Lazy => "lazy",
+            Self::Eager => "eager",
+            Self::Longterm => "longterm",
+        }
+    }
+
+    /// The policy of the library's that it is.
+    pub const fn library(self) -> &'static str {
+        match self {
             Self::Ignore => "IgnorePins",
             Self::Patch => "SkipPinned",
-            Self::Rotate => "SkipOpportunistic, rotate",
-            Self::Lazy => "SkipOpportunistic, lazy",
-            Self::Eager => "SkipOpportunistic, eager",
+            Self::Rotate | Self::Lazy | Self::Eager => "SkipOpportunistic",
             Self::Longterm => "SkipLongterm",
         }
     }
 
-    /// What it is, in a few words.
+    /// What it is, in a few words that fit beside its name.
     pub const fn about(self) -> &'static str {
         match self {
-            Self::Ignore => "Linux 5.8 unpatched: reclaim does not ask about pins",
-            Self::Patch => "the 2020 patch: asks when it unmaps, once for each mapping",
-            Self::Rotate => "asks before anything else; pinned pages stay on their lists",
-            Self::Lazy => "asks first; the first scan that meets a pinned page parks it",
-            Self::Eager => "asks first; a page is parked when it is pinned",
-            Self::Longterm => "only long-term pins count; they are parked when a scan meets them",
-        }
-    }
-
-    /// A name short enough for the head of a column.
-    pub const fn short(self) -> &'static str {
-        match self {
-            Self::Ignore => "IgnorePins",
-            Self::Patch => "SkipPinned",
-            Self::Rotate => "Skip…, rotate",
-            Self::Lazy => "Skip…, lazy",
-            Self::Eager => "Skip…, eager",
-            Self::Longterm => "SkipLongterm",
+            Self::Ignore => "Linux 5.8: does not ask about pins",
+            Self::Patch => "the 2020 patch: asks at unmap, once a mapping",
+            Self::Rotate => "asks first; pinned pages stay on their lists",
+            Self::Lazy => "asks first; a scan parks what it finds pinned",
+            Self::Eager => "asks first; pinning a page parks it",
+            Self::Longterm => "long-term pins only; a scan parks their pages",
         }
     }
 

@@ -27,8 +27,8 @@ pub struct Run {
 
 type Chunk = Arc<Vec<Request>>;
 
-/// Replays at most `limit` requests under every policy and seed; in the order of the seeds, and of
-/// the policies for each. `tick` is called for every chunk.
+/// Replays at most `limit` requests under every policy and seed: how many there were, and the runs
+/// in the order of the seeds, and of the policies for each. `tick` is called for every chunk.
 pub fn replay(
     trace: &mut dyn Trace,
     policies: &[Policy],
@@ -36,7 +36,7 @@ pub fn replay(
     plan: &Plan,
     limit: u64,
     mut tick: impl FnMut(),
-) -> Result<Vec<Run>, Error> {
+) -> Result<(u64, Vec<Run>), Error> {
     let jobs: Vec<(Policy, u64)> = seeds
         .iter()
         .flat_map(|&seed| policies.iter().map(move |&policy| (policy, seed)))
@@ -52,8 +52,10 @@ pub fn replay(
             senders.push(sender);
             handles.push(scope.spawn(move || work(&receiver, &mine, plan)));
         }
+        let mut requests = 0;
         let read = read_all(trace, limit, |chunk| {
             tick();
+            requests += chunk.len() as u64;
             // A worker that is gone has an error to tell.
             senders.iter().all(|to| to.send(Arc::clone(&chunk)).is_ok())
         });
@@ -72,7 +74,7 @@ pub fn replay(
         }
         let mut by_worker: Vec<_> = runs.into_iter().map(Vec::into_iter).collect();
         let in_order = (0..jobs.len()).filter_map(|job| by_worker[job % workers].next());
-        Ok(in_order.collect())
+        Ok((requests, in_order.collect()))
     })
 }
 

@@ -1,24 +1,23 @@
 //! What each command does.
 
 use crate::cli::{Amount, Cli, Command, ImportArgs, RunArgs, ScenarioArgs, assignments};
-use crate::costs::{self, Costs};
+use crate::costs;
 use crate::error::Error;
 use crate::machine::{Failures, Marks, Plan};
 use crate::model::Model;
+use crate::output::{Output, note, print};
 use crate::policy::Policy;
+use crate::progress::{Bar, Timing};
 use crate::replay::{read_all, replay};
 use crate::report::{self, Report};
 use crate::scenario;
 use crate::summary;
 use crate::trace::{self, Input, Trace};
 use crate::workload::{self, Workload};
-use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::HashSet;
-use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::atomic::AtomicU64;
 
 /// Runs the command line.
 pub fn run(cli: &Cli) -> Result<(), Error> {
@@ -43,7 +42,7 @@ const MOST_FRAMES: u64 = 1 << 27;
 /// All policies over one trace.
 fn compare(args: &RunArgs) -> Result<(), Error> {
     let set = assignments(&args.set)?;
-    let costs = load_costs(args.costs.as_deref(), &set)?;
+    let costs = costs::load(args.costs.as_deref(), &set)?;
     let workloads = load_workloads(&args.workloads, &set)?;
     for (entry, part) in [
         ("--write-share", args.write_share),
@@ -53,6 +52,7 @@ fn compare(args: &RunArgs) -> Result<(), Error> {
             return Err(Error::config(entry, part.to_string(), "a part from 0 to 1"));
         }
     }
+    let targets = Targets::open(args)?;
     let frames = frames(args)?;
     if frames < FEWEST_FRAMES {
         return Err(Error::config(
@@ -61,11 +61,12 @@ fn compare(args: &RunArgs) -> Result<(), Error> {
             format!("at least {FEWEST_FRAMES}, so that there can be watermarks"),
         ));
     }
-    let policies = if args.policies.is_empty() {
-        Policy::ALL.to_vec()
-    } else {
-        args.policies.clone()
-    };
+    let mut policies = args.policies.clone();
+    if policies.is_empty() {
+        policies = Policy::ALL.to_vec();
+    }
+    let mut seen = HashSet::new();
+    policies.retain(|policy| seen.insert(*policy));
     check_size(frames, args.seeds.saturating_mul(policies.len() as u64))?;
     check_pins(&workloads, frames)?;
     let plan = Plan {
@@ -84,42 +85,84 @@ fn compare(args: &RunArgs) -> Result<(), Error> {
     let timing = Timing::begin();
     let limit = args.limit.unwrap_or(u64::MAX);
     let bar = opened.bar.clone();
-    let runs = replay(&mut *opened.trace, &policies, &seeds, &plan, limit, || {
+    let (requests, runs) = replay(&mut *opened.trace, &policies, &seeds, &plan, limit, || {
         bar.tick()
     })?;
     let timed = timing.of(runs.iter().map(|run| run.outcome.requests).sum());
     opened.bar.finish_and_clear();
     let rows = summary::rows(&runs);
-    let first = &runs[0].outcome;
     let report = Report {
         trace: opened.name,
-        requests: first.requests,
-        footprint: first.footprint,
+        requests,
+        footprint: runs[0].outcome.footprint,
         plan: &plan,
         seeds: &seeds,
         findings: summary::findings(&rows, seeds.len()),
         runs: &runs,
         rows,
     };
-    if let Some(path) = &args.report {
-        report::write_whole(path, &report::page(&report)?)?;
+    if let Some(output) = targets.report {
+        output.write_text(&report::page(&report)?)?;
     }
-    if let Some(path) = &args.svg {
-        report::write_whole(path, &report::overview(&report)?)?;
+    if let Some(output) = targets.svg {
+        output.write_text(&report::overview(&report)?)?;
     }
     if args.json {
         print(&(report::json(&report)? + "\n"))?;
-    } else {
-        print(&report::table(&report, args.all))?;
+    } else if !targets.printed {
+        print(&report::table(&report, args.all, report::width()))?;
     }
     if args.timing {
-        eprintln!(
+        note(&format!(
             "timing (measured): {} runs of {} requests: {timed}",
             runs.len(),
             report.requests
-        );
+        ))?;
     }
     Ok(())
+}
+
+/// Where the report and the chart go, opened before the run so that it is not for nothing.
+struct Targets {
+    report: Option<Output>,
+    svg: Option<Output>,
+    /// One of them goes to standard output, in place of the table.
+    printed: bool,
+}
+
+impl Targets {
+    fn open(args: &RunArgs) -> Result<Self, Error> {
+        let dash = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
+        let printed = [
+            (dash(&args.report), "--report -"),
+            (dash(&args.svg), "--svg -"),
+            (args.json, "--json"),
+        ];
+        let printed: Vec<_> = printed.iter().filter(|(is, _)| *is).collect();
+        if let [(_, one), (_, two), ..] = printed[..] {
+            return Err(Error::config(
+                format!("{one} and {two}"),
+                "both for standard output",
+                "a file for one of them",
+            ));
+        }
+        let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
+        let (report, svg) = (open(&args.report)?, open(&args.svg)?);
+        if let (Some(one), Some(two)) = (&report, &svg)
+            && one.same_file(two)
+        {
+            return Err(Error::config(
+                "--report and --svg",
+                "the same file",
+                "a file for each",
+            ));
+        }
+        Ok(Self {
+            report,
+            svg,
+            printed: !printed.is_empty(),
+        })
+    }
 }
 
 /// A plain cache model.
@@ -145,7 +188,7 @@ fn cache_model(args: &RunArgs, model: Model) -> Result<(), Error> {
             "misses": result.misses,
             "miss_ratio": ratio,
         });
-        print(&format!("{json:#}\n"))?;
+        print(&report::document("model", json)?)?;
     } else {
         print(&format!(
             "{}, {} on {frames} frames: {} requests, {} misses, miss ratio {ratio:.4}\n",
@@ -156,13 +199,13 @@ fn cache_model(args: &RunArgs, model: Model) -> Result<(), Error> {
         ))?;
     }
     if args.timing {
-        eprintln!(
+        note(&format!(
             "timing (measured): {}; {:.1} bytes per resident page ({} bytes for {})",
             timing.of(result.requests),
             result.bytes as f64 / result.resident.max(1) as f64,
             result.bytes,
             result.resident
-        );
+        ))?;
     }
     Ok(())
 }
@@ -171,49 +214,27 @@ fn cache_model(args: &RunArgs, model: Model) -> Result<(), Error> {
 fn tell(args: &ScenarioArgs) -> Result<(), Error> {
     let told = scenario::play(&args.which)?;
     if !args.json {
-        return print(&scenario::text(&told));
+        return print(&scenario::text(&told, report::width()));
     }
-    let json =
-        serde_json::to_string_pretty(&told).map_err(|error| Error::Machine(error.to_string()))?;
-    print(&(json + "\n"))
+    let json = serde_json::json!({ "scenarios": told });
+    print(&report::document("scenarios", json)?)
 }
 
 fn import(args: &ImportArgs) -> Result<(), Error> {
+    let output = match &args.out {
+        Some(path) => Output::open(path)?,
+        None => Output::standard(),
+    };
     let mut trace = trace::open(&args.trace, args.format, Arc::default())?;
     let limit = args.limit.unwrap_or(u64::MAX);
-    let window = args.window as usize;
-    let mut text = Vec::new();
-    let name = args.out.as_deref().unwrap_or(Path::new("standard output"));
-    let done = crate::import::import(&mut *trace, window, limit, &mut text, name)?;
-    let text = String::from_utf8_lossy(&text);
-    match &args.out {
-        Some(path) => report::write_whole(path, &text)?,
-        None => print(&text)?,
-    }
-    eprintln!(
+    let done = crate::import::import(&mut *trace, args.window as usize, limit)?;
+    output.write(|out| done.write(out))?;
+    note(&format!(
         "{} accesses to {} pages, {} of them kept",
-        done.accesses, done.pages, done.kept
-    );
-    Ok(())
-}
-
-fn load_costs(file: Option<&Path>, set: &[(String, toml::Value)]) -> Result<Costs, Error> {
-    let (name, text) = match file {
-        None => ("costs".to_owned(), costs::DEFAULT.to_owned()),
-        Some(path) => (
-            path.display().to_string(),
-            std::fs::read_to_string(path).map_err(Error::io(path))?,
-        ),
-    };
-    let mut table = text
-        .parse::<toml::Table>()
-        .map_err(|error| Error::config(&name, error.message().trim(), "a cost table in TOML"))?;
-    for (key, value) in set {
-        if let Some(entry) = key.strip_prefix("costs.") {
-            table.insert(entry.to_owned(), value.clone());
-        }
-    }
-    Costs::parse(&name, table)
+        done.accesses,
+        done.pages(),
+        done.kept()
+    ))
 }
 
 fn load_workloads(names: &[String], set: &[(String, toml::Value)]) -> Result<Vec<Workload>, Error> {
@@ -221,7 +242,8 @@ fn load_workloads(names: &[String], set: &[(String, toml::Value)]) -> Result<Vec
     for (key, _) in set {
         let prefix = key.split_once('.').map(|(prefix, _)| prefix);
         let known = match prefix {
-            None | Some("costs") => true,
+            None => !names.is_empty(),
+            Some("costs") => true,
             Some(prefix) => names.iter().any(|name| {
                 Path::new(name)
                     .file_stem()
@@ -229,10 +251,9 @@ fn load_workloads(names: &[String], set: &[(String, toml::Value)]) -> Result<Vec
             }),
         };
         if !known {
-            let found = format!("no workload of this name is in the run: {key}");
             return Err(Error::config(
-                "--set",
-                found,
+                format!("--set {key}"),
+                "no workload of this name is in the run",
                 "ENTRY, WORKLOAD.ENTRY or costs.ENTRY",
             ));
         }
@@ -278,11 +299,11 @@ fn frames(args: &RunArgs) -> Result<u32, Error> {
     let Amount::Percent(percent) = args.frames else {
         return Ok(args.frames.of(0));
     };
-    if args.trace == "-" {
+    if !Input::is_repeatable(&args.trace) {
         return Err(Error::config(
             "--frames",
-            format!("{percent} % of a trace from standard input, which can be read only once"),
-            "a number of frames",
+            format!("{percent} % of a trace from a pipe, which can be read only once"),
+            "--frames N, or the trace in a file",
         ));
     }
     let mut opened = Opened::new(args, "measuring the footprint")?;
@@ -329,88 +350,5 @@ impl Opened {
             name: args.trace.clone(),
             bar: Bar::new(Input::length(&args.trace), read, what),
         })
-    }
-}
-
-/// A progress bar, on a terminal; nothing in a pipe.
-#[derive(Clone)]
-struct Bar {
-    bar: ProgressBar,
-    read: Arc<AtomicU64>,
-}
-
-impl Bar {
-    fn new(length: Option<u64>, read: Arc<AtomicU64>, what: &'static str) -> Self {
-        let bar = if !std::io::stderr().is_terminal() {
-            ProgressBar::hidden()
-        } else if let Some(length) = length {
-            let style = ProgressStyle::with_template("{msg} {bar:40} {percent}% {eta}");
-            ProgressBar::new(length)
-                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        } else {
-            ProgressBar::new_spinner()
-        };
-        bar.set_message(what);
-        Self { bar, read }
-    }
-
-    fn tick(&self) {
-        if !self.bar.is_hidden() {
-            self.bar.set_position(self.read.load(Ordering::Relaxed));
-        }
-    }
-
-    fn finish_and_clear(&self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-/// How long something took, on the clock on the wall and of the processor, and what it came to for
-/// each request. On a busy machine only the second says anything.
-struct Timing {
-    began: Instant,
-    cpu: Option<f64>,
-}
-
-impl Timing {
-    fn begin() -> Self {
-        Self {
-            began: Instant::now(),
-            cpu: cpu_seconds(),
-        }
-    }
-
-    fn of(&self, requests: u64) -> String {
-        let wall = self.began.elapsed().as_secs_f64();
-        let rate = |seconds: f64| requests as f64 / seconds.max(1e-9) / 1e6;
-        let mut text = format!("{wall:.3} s, {:.2} million requests/s", rate(wall));
-        if let (Some(before), Some(after)) = (self.cpu, cpu_seconds()) {
-            let cpu = after - before;
-            text += &format!(
-                "; {cpu:.2} s of processor time, {:.2} million requests for each second of it",
-                rate(cpu)
-            );
-        }
-        text
-    }
-}
-
-/// Processor time of the program so far, all threads, in seconds; Linux only.
-fn cpu_seconds() -> Option<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let user: f64 = fields.next()?.parse().ok()?;
-    let system: f64 = fields.next()?.parse().ok()?;
-    // In hundredths of a second, whatever the kernel's own tick.
-    Some((user + system) / 100.0)
-}
-
-/// Prints; a reader that has gone away is no error.
-fn print(text: &str) -> Result<(), Error> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::io("standard output")(error))
-        }
-        _ => Ok(()),
     }
 }

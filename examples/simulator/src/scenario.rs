@@ -1,12 +1,12 @@
 //! `scenario`: four failures that page reclaim has already had because of pinned pages, each told in
 //! three lines and played under the old policies and the new.
 
-use crate::costs::{self, Costs};
+use crate::costs;
 use crate::error::Error;
 use crate::machine::{Failures, Frame, Plan, Stage};
 use crate::policy::Policy;
+use crate::report::{Line, columns, wrapped};
 use crate::trace::Kind;
-use comfy_table::{Cell, CellAlignment, Table, presets};
 use pinfold::pin::PinKind;
 use serde::Serialize;
 
@@ -19,9 +19,28 @@ pub struct Told {
     pub lines: [&'static str; 3],
     pub policies: Vec<&'static str>,
     /// A measure, and its value under each policy.
-    pub numbers: Vec<(&'static str, Vec<String>)>,
+    pub numbers: Vec<(&'static str, Vec<Number>)>,
     /// What the numbers show.
     pub shows: String,
+}
+
+/// What a scenario came to under a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Number {
+    Count(u64),
+    /// Whether it happened.
+    Happened(bool),
+}
+
+impl std::fmt::Display for Number {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Happened(true) => f.write_str("yes"),
+            Self::Happened(false) => f.write_str("no"),
+        }
+    }
 }
 
 type Play = fn(&mut dyn Stage) -> Result<Vec<u64>, Error>;
@@ -62,7 +81,7 @@ const SCENARIOS: &[Scenario] = &[
             "pages that could still be had",
             "pages scanned",
             "devices stopped",
-            "pinned pages with swap allocated for nothing",
+            "pinned pages given swap for nothing",
             "cost of the stall (modelled)",
         ],
         play: gpu,
@@ -89,9 +108,9 @@ const SCENARIOS: &[Scenario] = &[
             Policy::Longterm,
         ],
         measures: &[
-            "list operations in 1600 pins and unpins",
-            "list operations of one scan while pinned",
-            "list operations of the unpins after it",
+            "list operations, 1600 pins and unpins",
+            "list operations, a scan while pinned",
+            "list operations, the unpins after it",
         ],
         play: short_pins,
         shows: |n| {
@@ -113,7 +132,7 @@ const SCENARIOS: &[Scenario] = &[
         frames: 72,
         policies: OLD_AND_NEW,
         measures: &[
-            "passes before it stopped (200: it did not)",
+            "passes until it stopped (200: never)",
             "gave up with a verdict",
             "pages reclaimed",
             "pages scanned",
@@ -139,7 +158,7 @@ const SCENARIOS: &[Scenario] = &[
         frames: 64,
         policies: OLD_AND_NEW,
         measures: &[
-            "pages of the object pinned in the end",
+            "pages of the object pinned at the end",
             "of these, attacked: unmapped",
             "of these, swap allocated",
             "devices stopped",
@@ -164,13 +183,10 @@ pub fn play(which: &str) -> Result<Vec<Told>, Error> {
 
 impl Scenario {
     fn tell(&self) -> Result<Told, Error> {
-        let table = costs::DEFAULT
-            .parse::<toml::Table>()
-            .map_err(|error| Error::Machine(error.to_string()))?;
         let plan = Plan {
             frames: self.frames,
             swap: 4 * self.frames,
-            costs: Costs::parse("costs", table)?,
+            costs: costs::load(None, &[])?,
             workloads: Vec::new(),
             seed: 1,
             write_share: 0.0,
@@ -188,9 +204,9 @@ impl Scenario {
         let numbers = self.measures.iter().enumerate().map(|(index, measure)| {
             let row = values.iter().map(|of| {
                 if measure.starts_with("gave up") {
-                    if of[index] == 1 { "yes" } else { "no" }.to_owned()
+                    Number::Happened(of[index] == 1)
                 } else {
-                    of[index].to_string()
+                    Number::Count(of[index])
                 }
             });
             (*measure, row.collect())
@@ -206,37 +222,30 @@ impl Scenario {
     }
 }
 
-/// As text.
-pub fn text(told: &[Told]) -> String {
+/// As text, in lines no longer than `width`.
+pub fn text(told: &[Told], width: usize) -> String {
     let mut text = String::new();
     for scenario in told {
-        text += &format!("({}) {}\n", scenario.name, scenario.title);
+        text += &wrapped(&format!("({}) ", scenario.name), scenario.title, width);
         for line in scenario.lines {
-            text += &format!("    {line}\n");
+            text += &wrapped("    ", line, width);
         }
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        let mut head = vec![Cell::new("")];
-        head.extend(scenario.policies.iter().map(|name| {
-            Cell::new(name.replace("Opportunistic, ", "…, ")).set_alignment(CellAlignment::Right)
-        }));
-        table.set_header(head);
-        for (measure, values) in &scenario.numbers {
-            let mut row = vec![Cell::new(format!("  {measure}"))];
-            row.extend(
-                values
-                    .iter()
-                    .map(|value| Cell::new(value).set_alignment(CellAlignment::Right)),
-            );
-            table.add_row(row);
-        }
-        for line in table.to_string().lines() {
-            text += &format!("{}\n", line.trim_end());
-        }
-        text += &format!("  -> {}\n\n", scenario.shows);
+        let lines: Vec<Line> = scenario
+            .numbers
+            .iter()
+            .map(|(measure, values)| {
+                Line::Values(
+                    (*measure).to_owned(),
+                    values.iter().map(Number::to_string).collect(),
+                )
+            })
+            .collect();
+        text += &columns(&scenario.policies, &lines, width).text;
+        text += &wrapped("  -> ", &scenario.shows, width);
+        text.push('\n');
     }
-    text += "Costs are modelled, in model units.\n";
-    text
+    let last = "Costs are modelled, in model units. The policies are those of --policy.";
+    text + &wrapped("", last, width)
 }
 
 fn gpu(machine: &mut dyn Stage) -> Result<Vec<u64>, Error> {

@@ -1,6 +1,7 @@
 //! Who pins: the workloads over a trace, as files say it.
 
 use crate::error::Error;
+use crate::toml_file;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -16,9 +17,10 @@ pub const SHIPPED: [(&str, &str); 5] = [
 /// One workload. Times are in turns: a turn is as many requests as the machine has frames, so that a
 /// workload is as busy on a large machine as on a small one. `gpu.toml` says what each entry is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Workload {
-    #[serde(default)]
+    /// The name of its file.
+    #[serde(skip_deserializing)]
     pub name: String,
     pub about: String,
     pub kind: Kind,
@@ -33,6 +35,29 @@ pub struct Workload {
     pub device_writes: bool,
     pub revocable: f64,
     pub limit: f64,
+}
+
+/// Pins for good anywhere in the program's memory, by a device that nobody can stop. How much of it,
+/// `pinned`, has to be said.
+impl Default for Workload {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            about: String::new(),
+            kind: Kind::Long,
+            source: Source::Footprint,
+            part: [0.0, 1.0],
+            pinned: f64::NAN,
+            object_pages: [1, 64],
+            hold: 0.0,
+            gap: 1.0,
+            moves: false,
+            notifier: false,
+            device_writes: true,
+            revocable: 0.0,
+            limit: 1.0,
+        }
+    }
 }
 
 /// How long the pins are meant to last.
@@ -54,6 +79,8 @@ pub enum Source {
 /// No object is larger, in pages: 4 GiB.
 const MAX_OBJECT: u32 = 1 << 20;
 
+const WHAT: &str = "a workload";
+
 /// Reads the workload `name`, one that the program carries or a file, with its entries changed as
 /// `set` says (`ENTRY` or `NAME.ENTRY`, and the value).
 pub fn load(name: &str, set: &[(String, toml::Value)]) -> Result<Workload, Error> {
@@ -65,24 +92,20 @@ pub fn load(name: &str, set: &[(String, toml::Value)]) -> Result<Workload, Error
                 return Err(Error::config(
                     name,
                     "no such workload",
-                    format!("none, {}, or a TOML file", names.join(", ")),
+                    format!(
+                        "none, {}, or a TOML file, one for each --workload",
+                        names.join(", ")
+                    ),
                 ));
             }
-            let text = std::fs::read_to_string(name).map_err(Error::io(name))?;
+            let text = toml_file::read(Path::new(name), WHAT)?;
             let stem = Path::new(name).file_stem().unwrap_or_default();
             (stem.to_string_lossy().into_owned(), text)
         }
     };
-    let mut table = text.parse::<toml::Table>().map_err(|error| {
-        let line = error.span().map_or(1, |span| {
-            1 + text[..span.start.min(text.len())].matches('\n').count()
-        });
-        Error::config(
-            format!("{name}, line {line}"),
-            error.message().trim(),
-            "a workload in TOML",
-        )
-    })?;
+    // Twice: only the first knows where in the text an entry is that does not fit.
+    let mut workload: Workload = toml_file::parse(name, &text, WHAT)?;
+    let mut table: toml::Table = toml_file::parse(name, &text, WHAT)?;
     for (key, value) in set {
         let entry = match key.split_once('.') {
             Some((workload, entry)) if workload == short => entry,
@@ -90,15 +113,22 @@ pub fn load(name: &str, set: &[(String, toml::Value)]) -> Result<Workload, Error
             None => key,
         };
         table.insert(entry.to_owned(), value.clone());
+        workload = table
+            .clone()
+            .try_into()
+            .map_err(|error| toml_file::located(format!("--set {key}"), &error, WHAT))?;
     }
-    table.insert("name".to_owned(), short.into());
-    let workload: Workload = table.try_into().map_err(|error: toml::de::Error| {
-        Error::config(
-            name,
-            error.message().trim(),
-            "the entries of workloads/gpu.toml",
-        )
-    })?;
+    if !table.contains_key("pinned") {
+        return Err(Error::config(
+            format!("{name}, pinned"),
+            "missing",
+            "which part of the frames is pinned, such as pinned = 0.2",
+        ));
+    }
+    workload.name = short;
+    if workload.about.is_empty() {
+        workload.about = format!("as {name} says");
+    }
     workload.check(name)?;
     Ok(workload)
 }

@@ -6,7 +6,9 @@ use super::memory::Memory;
 use super::table::NEVER;
 use super::walk::{OneVma, vma_flags};
 use pinfold::pin::Pins;
-use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, Watermark};
+use pinfold::reclaim::{
+    Lists, Lru, PageOps, PageOut, Referenced, Release, Removal, ShrinkError, Watermark,
+};
 use pinfold::{
     Failure, Hook, PageFlags, PinPolicy, PteFlags, UnmapRequest, Unmapped, try_to_unmap,
 };
@@ -128,6 +130,10 @@ impl<'a> Lists for Memory<'a> {
 
     fn free(&mut self, page: &'a Frame, _: Release) {
         self.free.push(page.index);
+    }
+
+    fn failed(&mut self, _: Option<&&'a Frame>, error: ShrinkError<Infallible>) {
+        unreachable!("no operation fails, and the page table is consistent: {error}");
     }
 
     fn park(&mut self, page: &'a Frame, _: Pins) -> Result<(), &'a Frame> {

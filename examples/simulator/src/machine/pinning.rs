@@ -5,11 +5,12 @@ use super::Machine;
 use super::frame::Frame;
 use super::lists::PARKED;
 use super::memory::Memory;
+use super::oom::Killed;
 use super::pinners::{Act, Place};
 use crate::error::Error;
 use pinfold::pin::{PinKind, Unpinned};
 use pinfold::reclaim::{OnPin, ParkPolicy};
-use pinfold::shrinker::{Count, Deferred, Scan, Shrinker, shrink_slab};
+use pinfold::shrinker::{Deferred, Scan, Shrinker, shrink_slab};
 use pinfold::{PageFlags, PinPolicy};
 use std::num::NonZeroU64;
 
@@ -114,23 +115,29 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
         true
     }
 
-    /// Kills the program that has most pages pinned; `false` if nobody has any.
-    pub(super) fn kill(&mut self) -> bool {
+    /// Kills the program that has most pages pinned, if anybody has any; which.
+    pub(super) fn kill(&mut self) -> Option<Killed> {
         let usages = self.memory.pinners.ledger.usages();
-        let Some(most) = usages.max_by_key(|usage| usage.live()) else {
-            return false;
-        };
+        let most = usages.max_by_key(|usage| usage.live())?;
         if most.live() == 0 {
-            return false;
+            return None;
         }
         let owner = most.id as u8;
         self.memory.spent += self.memory.costs.oom_kill;
         self.memory.pinners.owners[owner as usize].killed = true;
         let slots = self.memory.pinners.owners[owner as usize].slots.len() as u32;
-        for slot in 0..slots {
-            self.memory.release(owner, slot);
-        }
-        true
+        let pages = (0..slots)
+            .map(|slot| self.memory.release(owner, slot))
+            .sum();
+        let workload = self.memory.pinners.owners[owner as usize]
+            .workload
+            .name
+            .clone();
+        Some(Killed {
+            workload,
+            request: self.now,
+            pinned: pages,
+        })
     }
 }
 
@@ -225,8 +232,8 @@ struct Device<'m, 'a> {
 }
 
 impl Shrinker for Device<'_, '_> {
-    fn count(&mut self) -> Count {
-        Count::of(self.memory.pinners.owners[self.owner as usize].revocable_pages)
+    fn count(&mut self) -> Option<u64> {
+        Some(self.memory.pinners.owners[self.owner as usize].revocable_pages)
     }
 
     fn scan(&mut self, pages: NonZeroU64) -> Scan {

@@ -11,11 +11,7 @@ use pinfold::reclaim::{
 use pinfold::{Context, PinPolicy, Requester};
 
 /// What a scan of this machine may do.
-pub const SCAN: ScanFlags = ScanFlags::MAY_UNMAP
-    .union(ScanFlags::MAY_WRITE)
-    .union(ScanFlags::IO)
-    .union(ScanFlags::FS)
-    .union(ScanFlags::SANE_THROTTLING);
+pub const SCAN: ScanFlags = ScanFlags::direct();
 
 /// When a reclaimer gives up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +28,8 @@ pub struct Verdict {
     /// In requests.
     pub at: u64,
     pub background: bool,
-    /// Whether something was killed for it.
-    pub oom: bool,
+    /// The workload that was killed for it.
+    pub killed: Option<String>,
     pub passes: u32,
     pub reclaimed: u64,
     pub target: u64,
@@ -122,17 +118,9 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
             self.direct_reclaim()?;
         }
         let Some(frame) = self.memory.free.pop() else {
-            return Err(Error::config(
-                "the machine",
-                format!(
-                    "no frame is free after {} requests, and none can be reclaimed: {} of {} are \
-                     pinned",
-                    self.now,
-                    self.memory.pinned,
-                    self.memory.frames.len()
-                ),
-                "more frames (--frames), more swap (--swap) or smaller workloads",
-            ));
+            return Err(Error::OutOfMemory {
+                why: Box::new(self.out_of_memory()),
+            });
         };
         let frame = self.memory.frame(frame);
         // It was blocked when it left memory, unless it is used for the first time.
@@ -166,13 +154,18 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
                 continue;
             };
             self.futility.reached();
-            // What is left of the reserve is the last resort but one.
-            if self.kill() {
-                self.oom += 1;
-                self.gave_up(&futile, false, true);
-            } else {
-                self.gave_up(&futile, false, false);
-                break;
+            // Who pinned what is said as it was before somebody is killed for it.
+            let mut verdict = self.verdict(&futile, false);
+            let killed = self.kill();
+            verdict.killed = killed.as_ref().map(|killed| killed.workload.clone());
+            self.gave_up(verdict);
+            match killed {
+                Some(killed) => {
+                    self.oom += 1;
+                    self.killed.push(killed);
+                }
+                // What is left of the reserve is all that there is.
+                None => break,
             }
         }
         let stall = std::mem::take(&mut self.memory.spent);
@@ -216,32 +209,36 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
                 self.background.futility.reached();
                 self.background.awake = false;
                 self.background.given_up = true;
-                self.gave_up(&futile, true, false);
+                let verdict = self.verdict(&futile, true);
+                self.gave_up(verdict);
             }
         }
     }
 
-    fn gave_up(&mut self, futile: &Futile, background: bool, oom: bool) {
+    fn gave_up(&mut self, verdict: Verdict) {
         self.futile += 1;
-        if self.verdicts.len() >= KEPT_VERDICTS {
-            return;
+        if self.verdicts.len() < KEPT_VERDICTS {
+            self.verdicts.push(verdict);
         }
+    }
+
+    fn verdict(&self, futile: &Futile, background: bool) -> Verdict {
         let pinners = &self.memory.pinners;
         let owners = pinners.ledger.usages().filter(|usage| usage.live() > 0);
         let owners = owners.map(|usage| {
             let name = pinners.owners[usage.id as usize].workload.name.clone();
             (name, usage.live(), usage.oldest_age(self.now).unwrap_or(0))
         });
-        self.verdicts.push(Verdict {
+        Verdict {
             at: self.now,
             background,
-            oom,
+            killed: None,
             passes: futile.passes,
             reclaimed: futile.reclaimed,
             target: futile.target,
             pinned: u64::from(self.memory.pinned),
             parked: u64::from(self.memory.lists.len(lists::PARKED)),
             owners: owners.collect(),
-        });
+        }
     }
 }

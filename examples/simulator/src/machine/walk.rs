@@ -4,7 +4,7 @@ use super::frame::Frame;
 use super::memory::Memory;
 use crate::trace::PAGE_SHIFT;
 use pinfold::{
-    Bookkeeping, Cleared, Entry, FlushMode, InVma, NewEntry, NextVma, PageFlags, PageTables,
+    Bookkeeping, Cleared, Entry, FlushMode, Hook, InVma, NewEntry, NextVma, PageFlags, PageTables,
     PlainVma, PteFlags, Rmap, VmFlags,
 };
 use std::convert::Infallible;
@@ -118,5 +118,10 @@ impl Bookkeeping for Walk<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// A page has one mapping, and keeps its slot until it is faulted in.
+    fn swap_duplicate(&mut self, _: &Entry) -> Result<Hook, Infallible> {
+        Ok(Hook::Done)
     }
 }

@@ -4,7 +4,7 @@ use super::{Input, Kind, Op, PAGE_SHIFT, Request, Trace, wrong};
 use crate::error::{At, Error};
 use csv::ByteRecord;
 
-const COLUMNS: &str = "object, and optionally time, size, operation, kind";
+const COLUMNS: &str = "a heading that names object, and optionally time, size, operation, kind";
 
 /// Reads csv.
 pub struct CsvTrace {
@@ -27,14 +27,15 @@ impl CsvTrace {
             .buffer_capacity(1 << 18)
             .trim(csv::Trim::None)
             .from_reader(input);
-        let heading = reader
-            .byte_headers()
-            .map_err(|error| csv_error(&name, &error))?
-            .clone();
+        let heading = match reader.byte_headers() {
+            Ok(heading) => heading.clone(),
+            Err(error) => return Err(csv_error(reader.get_ref(), error)),
+        };
         let mut columns = [None; 5];
         let names = ["object", "time", "size", "operation", "kind"];
         for (index, column) in heading.iter().enumerate() {
-            let shown = String::from_utf8_lossy(column).trim().to_ascii_lowercase();
+            let shown = String::from_utf8_lossy(&column[..column.len().min(40)]);
+            let shown = shown.trim().to_ascii_lowercase();
             let Some(known) = names.iter().position(|name| *name == shown) else {
                 let found = format!("the unknown column {shown:?}");
                 return Err(wrong(&name, At::Line(1), found, COLUMNS));
@@ -125,7 +126,7 @@ impl Trace for CsvTrace {
             let more = self
                 .reader
                 .read_byte_record(&mut self.record)
-                .map_err(|error| csv_error(&self.name, &error))?;
+                .map_err(|error| csv_error(self.reader.get_ref(), error))?;
             if !more {
                 if self.count == 0 {
                     let found = "a heading and no record";
@@ -158,23 +159,18 @@ fn number(field: &[u8]) -> Option<u64> {
     })
 }
 
-fn csv_error(name: &str, error: &csv::Error) -> Error {
-    let line = error.position().map_or(0, csv::Position::line);
+fn csv_error(input: &Input, error: csv::Error) -> Error {
+    let line = At::Line(error.position().map_or(0, csv::Position::line));
     match error.kind() {
         csv::ErrorKind::UnequalLengths {
             expected_len, len, ..
         } => wrong(
-            name,
-            At::Line(line),
+            input.name(),
+            line,
             format!("{len} fields"),
             format!("{expected_len}, as in the heading"),
         ),
-        csv::ErrorKind::Io(source) => wrong(
-            name,
-            At::File,
-            format!("the data cannot be read ({source})"),
-            "a complete stream",
-        ),
-        _ => wrong(name, At::Line(line), error.to_string(), "csv"),
+        csv::ErrorKind::Io(_) => input.unread(error.into()),
+        _ => wrong(input.name(), line, error.to_string(), "csv"),
     }
 }

@@ -1,6 +1,7 @@
 //! Bytes: of a file, standard input or a trace that the program carries, decompressed if need be.
 
 use crate::error::{At, Error};
+use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -10,8 +11,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How much is read at a time, in bytes.
 const CHUNK: usize = 1 << 18;
 
-/// The first bytes of a zstd frame.
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// The first bytes of what is read: a zstd frame, and a gzip member with its one method.
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
+
+/// The first bytes of what is not, its name, and what decompresses it.
+const OTHERS: [(&[u8], &str, &str); 4] = [
+    (b"\xfd7zXZ\0", "xz", "xz -dc"),
+    (b"BZh", "bzip2", "bzip2 -dc"),
+    (b"\x04\x22\x4d\x18", "lz4", "lz4 -dc"),
+    (b"PK\x03\x04", "zip", "unzip -p"),
+];
+
+/// How much is read before the rest: more than any magic, and some records even if compressed.
+const HEAD: u64 = 4096;
 
 /// The traces that the program carries; the first is the default.
 pub const SHIPPED: [(&str, &str, &[u8]); 2] = [
@@ -31,6 +44,8 @@ pub const SHIPPED: [(&str, &str, &[u8]); 2] = [
 pub struct Input {
     name: String,
     bytes: Box<dyn BufRead + Send>,
+    /// How it is compressed.
+    packing: Option<&'static str>,
     offset: u64,
 }
 
@@ -44,7 +59,14 @@ impl Input {
         if name == "-" {
             return Self::new("standard input", io::stdin(), read);
         }
-        let file = File::open(name).map_err(Error::io(name))?;
+        let file = File::open(name).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::config(
+                name,
+                "no such file",
+                "cc1, sqlite, the file of a trace, or - for standard input",
+            ),
+            _ => Error::io(name)(error),
+        })?;
         if file.metadata().map_err(Error::io(name))?.is_dir() {
             return Err(Error::config(name, "a directory", "a trace"));
         }
@@ -56,8 +78,11 @@ impl Input {
         bytes: impl Read + Send + 'static,
         read: Arc<AtomicU64>,
     ) -> Result<Self, Error> {
-        let mut bytes = BufReader::with_capacity(CHUNK, Counted(bytes, read));
-        let head = bytes.fill_buf().map_err(Error::io(name))?;
+        let mut bytes = Counted(bytes, read);
+        // A pipe may hand over less at a time.
+        let mut head = Vec::new();
+        let taken = bytes.by_ref().take(HEAD).read_to_end(&mut head);
+        taken.map_err(Error::io(name))?;
         if head.is_empty() {
             return Err(super::wrong(
                 name,
@@ -66,17 +91,49 @@ impl Input {
                 "at least one record",
             ));
         }
-        let bytes: Box<dyn BufRead + Send> = if head.starts_with(&ZSTD_MAGIC) {
-            let frames = Frames::new(bytes).map_err(|e| super::zstd(name, 0, &e))?;
-            Box::new(BufReader::with_capacity(CHUNK, frames))
-        } else {
-            Box::new(bytes)
-        };
-        Ok(Self {
+        if let Some((_, packing, tool)) = OTHERS.iter().find(|(magic, ..)| head.starts_with(magic))
+        {
+            return Err(Error::config(
+                name,
+                format!("compressed with {packing}, which is not read here"),
+                format!(
+                    "zstd, gzip or no compression: {tool} FILE | pinfold-sim - --format FORMAT --frames N"
+                ),
+            ));
+        }
+        let packing = [(ZSTD, "zstd"), (GZIP, "gzip")]
+            .iter()
+            .find_map(|&(magic, packing)| head.starts_with(magic).then_some(packing));
+        let mut input = Self {
             name: name.to_owned(),
-            bytes,
+            bytes: Box::new(io::empty()),
+            packing,
             offset: 0,
-        })
+        };
+        let bytes = BufReader::with_capacity(CHUNK, io::Cursor::new(head).chain(bytes));
+        input.bytes = match packing {
+            Some("zstd") => {
+                let frames = Frames::new(bytes).map_err(|error| input.unread(error))?;
+                Box::new(BufReader::with_capacity(CHUNK, frames))
+            }
+            Some(_) => Box::new(BufReader::with_capacity(CHUNK, MultiGzDecoder::new(bytes))),
+            None => Box::new(bytes),
+        };
+        Ok(input)
+    }
+
+    /// What a failure to read means.
+    pub fn unread(&self, error: io::Error) -> Error {
+        unread(&self.name, self.packing, self.offset, error)
+    }
+
+    /// Whether a trace of this name can be read a second time, as a pipe cannot.
+    pub fn is_repeatable(name: &str) -> bool {
+        let shipped = SHIPPED.iter().any(|(short, ..)| *short == name);
+        // What is not there is another error.
+        shipped
+            || name != "-"
+                && std::fs::metadata(name).map_or(true, |file| file.is_file() || file.is_dir())
     }
 
     /// How many bytes there are to read, before decompression, where that is known.
@@ -101,10 +158,8 @@ impl Input {
 
     /// What is there; empty at the end.
     pub fn fill(&mut self) -> Result<&[u8], Error> {
-        let (name, offset) = (&self.name, self.offset);
-        self.bytes
-            .fill_buf()
-            .map_err(|e| super::zstd(name, offset, &e))
+        let there = self.bytes.fill_buf();
+        there.map_err(|error| unread(&self.name, self.packing, self.offset, error))
     }
 
     pub fn consume(&mut self, n: usize) {
@@ -135,6 +190,19 @@ impl Read for Input {
         self.offset += n as u64;
         Ok(n)
     }
+}
+
+/// A compressed stream whose end is missing or that is damaged, or another failure.
+fn unread(name: &str, packing: Option<&str>, offset: u64, error: io::Error) -> Error {
+    let Some(packing) = packing else {
+        return Error::io(name)(error);
+    };
+    super::wrong(
+        name,
+        At::Offset(offset),
+        format!("the data cannot be decompressed from here on ({error})"),
+        format!("a complete {packing} stream"),
+    )
 }
 
 struct Counted<R>(R, Arc<AtomicU64>);

@@ -2,6 +2,7 @@
 
 use super::{Input, Kind, Op, PAGE_SHIFT, Request, Trace, wrong};
 use crate::error::{At, Error};
+use std::ops::Range;
 
 /// No access of a program is larger, in bytes.
 const MAX_ACCESS: u64 = 1 << 16;
@@ -15,6 +16,9 @@ pub struct LackeyTrace {
     line: u64,
     accesses: u64,
     text: Vec<u8>,
+    /// How the last access used its pages, and which of them are left.
+    op: Op,
+    pages: Range<u64>,
 }
 
 impl LackeyTrace {
@@ -24,6 +28,8 @@ impl LackeyTrace {
             line: 0,
             accesses: 0,
             text: Vec::new(),
+            op: Op::Read,
+            pages: 0..0,
         }
     }
 
@@ -68,7 +74,8 @@ impl LackeyTrace {
         )
     }
 
-    fn take(&mut self, out: &mut Vec<Request>) -> Result<(), Error> {
+    /// Parses the line in `self.text`.
+    fn take(&mut self) -> Result<(), Error> {
         let text = self.text.trim_ascii();
         if text.is_empty() || text.starts_with(b"==") || text.starts_with(b"--") {
             return Ok(());
@@ -96,30 +103,31 @@ impl LackeyTrace {
         }
         self.accesses += 1;
         let last = address.saturating_add(size - 1) >> PAGE_SHIFT;
-        for object in address >> PAGE_SHIFT..=last {
-            out.push(Request {
-                time: self.accesses / TIME_UNIT,
-                object,
-                size: 1 << PAGE_SHIFT,
-                op,
-                kind: Kind::Unknown,
-            });
-        }
+        self.op = op;
+        self.pages = address >> PAGE_SHIFT..last + 1;
         Ok(())
     }
 }
 
 impl Trace for LackeyTrace {
     fn fill(&mut self, out: &mut Vec<Request>, max: usize) -> Result<(), Error> {
-        let before = out.len();
-        while out.len() - before < max {
-            if !self.next_line()? {
+        let end = out.len() + max;
+        while out.len() < end {
+            if let Some(object) = self.pages.next() {
+                out.push(Request {
+                    time: self.accesses / TIME_UNIT,
+                    object,
+                    size: 1 << PAGE_SHIFT,
+                    op: self.op,
+                    kind: Kind::Unknown,
+                });
+            } else if self.next_line()? {
+                self.take()?;
+            } else if self.accesses == 0 {
+                return Err(self.bad("no access at all"));
+            } else {
                 break;
             }
-            self.take(out)?;
-        }
-        if out.len() == before && self.accesses == 0 {
-            return Err(self.bad("no access at all"));
         }
         Ok(())
     }

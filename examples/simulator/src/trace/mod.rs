@@ -76,10 +76,10 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that a file's name says, a `.zst` at its end left out.
+    /// The format that a file's name says, a `.zst` or `.gz` at its end left out.
     pub fn of_name(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();
-        let stem = name.strip_suffix(".zst").unwrap_or(&name);
+        let (stem, _) = unpacked(&name);
         let file = Path::new(stem).file_name()?.to_str()?;
         if file.contains("oraclegeneral") {
             Some(Self::OracleGeneral)
@@ -93,6 +93,13 @@ impl Format {
     }
 }
 
+/// A file's name without the ending that says how it is compressed, and whether it had one.
+pub fn unpacked(name: &str) -> (&str, bool) {
+    let endings = [".zst", ".gz"];
+    let stem = endings.iter().find_map(|end| name.strip_suffix(end));
+    stem.map_or((name, false), |stem| (stem, true))
+}
+
 /// Opens a trace: one that the program carries, by name, a file, or `-` for standard input.
 ///
 /// The counter is advanced by every byte that is read, before decompression.
@@ -101,7 +108,7 @@ pub fn open(
     format: Option<Format>,
     read: Arc<AtomicU64>,
 ) -> Result<Box<dyn Trace>, Error> {
-    let input = Input::open(name, read)?;
+    let mut input = Input::open(name, read)?;
     let format = match format.or_else(|| Format::of_name(input.name())) {
         Some(format) => format,
         None => {
@@ -109,10 +116,11 @@ pub fn open(
                 input.name(),
                 "the name does not say which format it has",
                 "--format oracleGeneral, csv or lackey, or a name that ends in .oracleGeneral, \
-                 .csv or .lackey (each also with .zst)",
+                 .csv or .lackey (each also with .zst or .gz)",
             ));
         }
     };
+    look(&mut input, format)?;
     Ok(match format {
         Format::OracleGeneral => Box::new(OracleTrace::new(input)),
         Format::Csv => Box::new(CsvTrace::new(input)?),
@@ -136,12 +144,21 @@ pub(crate) fn wrong(
     }
 }
 
-/// A stream that could not be read: its end is missing, or it is not what its magic says.
-fn zstd(file: &str, offset: u64, error: &std::io::Error) -> Error {
-    wrong(
-        file,
-        At::Offset(offset),
-        format!("the data cannot be decompressed from here on ({error})"),
-        "a complete zstd stream",
-    )
+/// Refuses text where the format is binary, and the other way round.
+fn look(input: &mut Input, format: Format) -> Result<(), Error> {
+    let head = input.fill()?;
+    let head = &head[..head.len().min(2 * oracle::RECORD)];
+    let printed = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    let (found, expected) = match format {
+        Format::OracleGeneral if head.len() >= oracle::RECORD && head.iter().all(printed) => (
+            "text, where oracleGeneral is binary",
+            "records of 24 bytes; if this is csv or lackey's output, say --format csv or --format lackey",
+        ),
+        Format::Csv | Format::Lackey if head.contains(&0) => (
+            "binary data, where this format is text",
+            "lines of text; if this is oracleGeneral, say --format oracleGeneral",
+        ),
+        _ => return Ok(()),
+    };
+    Err(wrong(input.name(), At::Offset(0), found, expected))
 }

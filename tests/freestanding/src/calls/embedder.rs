@@ -4,7 +4,7 @@ use super::values::Mishap;
 use crate::{Opaque, hidden, keep, opaque};
 use core::ops::Range;
 use pinfold::pin::{
-    OwnerUse, Owners, PinCount, PinError, PinKind, PinReading, Pinnable, Pins, Unpinned,
+    OwnerUse, Owners, PinCount, PinError, PinKind, PinReading, Pinnable, Pins, RefsLeft, Unpinned,
 };
 use pinfold::reclaim::{
     Lists, Lru, OnPin, OnScan, PageOps, PageOut, ParkPolicy, Referenced, Release, Removal,
@@ -12,8 +12,9 @@ use pinfold::reclaim::{
 };
 use pinfold::{
     Bookkeeping, Cleared, Context, CounterDelta, Entry, Failure, FlushMode, Hook, InVma, NewEntry,
-    NextVma, Operation, PageFlags, PageLike, PageSnapshot, PageTables, PinPolicy, PinVerdict,
-    Placed, PlainVma, PteFlags, Rmap, UnmapRequest, Unmapped, Zone, try_to_unmap,
+    NextVma, Operation, PageFlags, PageLike, PageSnapshot, PageTables, PinMode, PinPolicy,
+    PinVerdict, Placed, PlainVma, PteFlags, Rmap, SharedTable, UnmapRequest, Unmapped, Zone,
+    try_to_unmap,
 };
 
 /// Implements a trait's methods: each answers anything.
@@ -74,15 +75,23 @@ impl Pinnable for AnyPage {
     }
 }
 
+impl Clone for AnyPage {
+    fn clone(&self) -> Self {
+        keep(self.0);
+        opaque()
+    }
+}
+
 impl Placed for AnyPage {
     answers_anything! {
+        &id() -> u64;
         &zone() -> Zone;
         &pinnable(kind: PinKind) -> Result<(), PinError>;
     }
 }
 
 /// A page with no more than it must have.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct BarePage;
 
 impl PageLike for BarePage {
@@ -118,7 +127,11 @@ pub struct AnyPolicy<const PER_VMA: bool>;
 
 impl<const PER_VMA: bool> PinPolicy for AnyPolicy<PER_VMA> {
     type Reading = AnyReading;
-    const PER_VMA: bool = PER_VMA;
+    const MODE: PinMode = if PER_VMA {
+        PinMode::PerVma
+    } else {
+        PinMode::PerPage
+    };
 
     answers_anything! {
         &verdict(operation: Operation, context: Context, pins: Pins) -> PinVerdict;
@@ -172,7 +185,7 @@ impl Bookkeeping for Any {
         &mut invalidate_begin(range: Range<u64>) -> Result<(), Mishap>;
         &mut invalidate(range: Range<u64>) -> Result<(), Mishap>;
         &mut invalidate_end(range: Range<u64>) -> Result<(), Mishap>;
-        &mut unshare_pmd(entry: &Entry, range: &Range<u64>) -> Result<bool, Mishap>;
+        &mut unshare_pmd(entry: &Entry, range: &Range<u64>) -> Result<SharedTable, Mishap>;
         &mut mlock_page() -> Result<(), Mishap>;
         &mut set_swap_backed() -> Result<(), Mishap>;
         &mut update_hiwater() -> Result<(), Mishap>;
@@ -246,7 +259,7 @@ impl PageOps for Any {
         &mut split(page: &AnyPage) -> Result<Hook, Mishap>;
         &mut write_out(page: &AnyPage) -> Result<PageOut, Mishap>;
         &mut release_buffers(page: &AnyPage) -> Result<Hook, Mishap>;
-        &mut put_last(page: &AnyPage) -> Result<bool, Mishap>;
+        &mut put_last(page: &AnyPage) -> Result<Option<RefsLeft>, Mishap>;
     }
 }
 
@@ -291,6 +304,7 @@ impl PageOps for Bare {
         &mut update(page: &BarePage, set: PageFlags, clear: PageFlags) -> Result<(), Mishap>;
         &mut referenced(page: &BarePage) -> Result<Referenced, Mishap>;
         &mut remove(page: &BarePage, how: Removal) -> Result<Hook, Mishap>;
+        &mut flush_tlb() -> Result<(), Mishap>;
     }
 }
 
@@ -303,6 +317,7 @@ impl Lists for Bare {
     answers_anything! {
         &mut put(list: Lru, page: BarePage) -> ();
         &mut free(page: BarePage, release: Release) -> ();
+        &mut failed(page: Option<&BarePage>, error: ShrinkError<Mishap>) -> ();
     }
     answers_anything! {
         &pages(list: Lru) -> u64;

@@ -4,14 +4,14 @@ use super::text::{debug, error, print};
 use super::values::Mishap;
 use crate::{hidden, keep, opaque};
 use core::num::NonZeroU64;
-use pinfold::pin::{OwnerShare, OwnerUse, Owners, PinLedger, ask_order};
+use pinfold::pin::{OwnerUse, Owners, PinLedger};
 use pinfold::revoke::{
-    Action, Answer, Deadlines, Driven, Event, Ladder, Level, Pressure, Rung, Shortfall, Signal,
-    WhyShort, drive,
+    Action, Answer, Deadlines, Driven, Event, Ladder, Level, Pressure, Rung, Shortfall, WhyShort,
+    drive,
 };
 use pinfold::shrinker::{
-    Count, Deferred, Ended, Pass, Plan, PriorityError, Registered, Scan, Shrunk, ShrunkAll, Step,
-    next_batch, plan, shrink_all, shrink_pages, shrink_slab,
+    Deferred, Ended, Pass, Plan, PriorityError, Registered, Scan, Shrunk, ShrunkAll, shrink_all,
+    shrink_pages, shrink_slab,
 };
 use pinfold::{PinOwner, Shrinker};
 
@@ -27,9 +27,14 @@ pub fn call() {
     told(&mut Any);
     told(&mut ());
     told(&mut &mut Any);
-    driven(&mut Any, &mut Any);
-    driven(&mut (), &mut ());
-    driven::<dyn PinOwner<Error = Mishap>, dyn Shrinker>(hidden(&mut Any), hidden(&mut Any));
+    told(&mut (Any, ()));
+    shrinker(&mut ((), Any));
+    driven(&mut Any);
+    driven(&mut ((), ()));
+    let (mut owner, mut device) = (Any, Any);
+    let owner: &mut dyn PinOwner<Error = Mishap> = hidden(&mut owner);
+    let device: &mut dyn Shrinker = hidden(&mut device);
+    driven(&mut (owner, device));
     owners::<4>();
     owners::<1>();
     owners::<0>();
@@ -39,13 +44,12 @@ pub fn call() {
 #[derive(Debug)]
 struct Any;
 
-super::values::opaque_enum!(Count: Count::Empty, Count::Unknown, Count::of(opaque()));
 super::values::opaque_enum!(Scan:
     Scan::Stop, Scan::Did { scanned: opaque(), freed: opaque() });
 
 impl Shrinker for Any {
     super::embedder::answers_anything! {
-        &mut count() -> Count;
+        &mut count() -> Option<u64>;
         &mut scan(objects: NonZeroU64) -> Scan;
     }
     super::embedder::answers_anything! {
@@ -59,7 +63,7 @@ struct Bare;
 
 impl Shrinker for Bare {
     super::embedder::answers_anything! {
-        &mut count() -> Count;
+        &mut count() -> Option<u64>;
         &mut scan(objects: NonZeroU64) -> Scan;
     }
 }
@@ -77,11 +81,10 @@ impl PinOwner for Any {
 }
 
 fn arithmetic() {
-    if let Ok(plan) = plan(opaque(), opaque(), opaque(), opaque()) {
+    if let Ok(plan) = Plan::new(opaque(), opaque(), opaque(), opaque()) {
         debug::<Plan>(&plan);
     }
-    keep(next_batch(opaque(), opaque(), opaque()));
-    keep(Count::of(opaque()));
+    keep(Plan::next_batch(opaque(), opaque(), opaque()));
     error::<PriorityError>(&PriorityError(opaque()));
     let mut deferred = Deferred::new(opaque());
     keep(Deferred::get(deferred));
@@ -107,7 +110,7 @@ fn shrinker<S: Shrinker + ?Sized>(shrinker: &mut S) {
 }
 
 fn turn<S: Shrinker + ?Sized>(shrinker: &mut S, mut pass: Pass, deferred: &mut Deferred) {
-    debug::<Step>(&Pass::step(hidden(&mut pass), shrinker));
+    keep(Pass::step(hidden(&mut pass), shrinker));
     debug::<Ended>(&Pass::run(hidden(&mut pass), shrinker, opaque(), opaque()));
     keep(Pass::pages(&pass));
     debug::<Pass>(&pass);
@@ -160,29 +163,24 @@ fn told<O: PinOwner>(owner: &mut O) {
     let mut pressure = Pressure::new();
     let pressure = hidden(&mut pressure);
     keep(Pressure::level(pressure));
-    if let Some(signal) = Pressure::due(pressure, opaque()) {
-        debug::<Signal>(&signal);
-    }
     keep(Pressure::tell(pressure, owner, opaque()).is_ok());
     debug::<Pressure>(pressure);
 }
 
-fn driven<O, S>(owner: &mut O, shrinker: &mut S)
+fn driven<D>(device: &mut D)
 where
-    O: PinOwner<Error: core::fmt::Debug> + ?Sized,
-    S: Shrinker + ?Sized,
+    D: PinOwner<Error: core::fmt::Debug> + Shrinker + ?Sized,
 {
     let mut ladder = Ladder::new(opaque(), opaque());
     let mut pressure = Pressure::default();
     let driven = drive(
         hidden(&mut ladder),
         hidden(&mut pressure),
-        owner,
-        shrinker,
+        device,
         opaque(),
         opaque(),
     );
-    debug::<Driven<O::Error>>(&driven);
+    debug::<Driven<D::Error>>(&driven);
 }
 
 fn owners<const N: usize>() {
@@ -200,20 +198,8 @@ fn owners<const N: usize>() {
     print::<Owners<N>>(owners);
 }
 
-super::values::opaque_struct!(OwnerShare {
-    id,
-    pages,
-    longterm,
-    over_limit,
-    since
-});
-
 fn texts() {
-    keep(ask_order(&opaque(), &opaque()));
-    keep(OwnerShare::from(opaque::<OwnerUse>()));
-    print::<OwnerShare>(&opaque());
     debug::<Answer>(&opaque());
     debug::<Level>(&opaque());
-    debug::<Count>(&opaque());
     debug::<Scan>(&opaque());
 }

@@ -24,6 +24,8 @@ fn flags() {
     debug::<VmFlags>(&opaque());
     debug::<PteFlags>(&opaque());
     debug::<ScanFlags>(&opaque());
+    keep(ScanFlags::direct());
+    keep(ScanFlags::background());
     error::<UnknownFlags>(&UnknownFlags(opaque()));
     set_of_flags();
 }

@@ -5,9 +5,9 @@ use super::text::{debug, error, print};
 use crate::{hidden, keep, opaque};
 use pinfold::pin::race::{self, FastPinError};
 use pinfold::pin::{
-    Biased, BiasedRefs, BlockError, LargePageRefs, NotBlocked, NotParked, PIN_BIAS, ParkError,
-    PinAllError, PinCount, PinError, PinGuard, PinKind, PinReading, PinWord, Pinnable, Pins,
-    Refined, RefsLeft, ReleaseError, UnexpectedRefs, Unpinned, WordSnapshot, pin_all, pin_all_with,
+    Biased, BiasedRefs, BlockError, LargePageRefs, NotBlocked, NotParked, PIN_BIAS, PageRefs,
+    ParkError, PinAllError, PinCount, PinError, PinGuard, PinKind, PinReading, PinWord, Pinnable,
+    Pins, Refined, RefsLeft, RefsSnapshot, ReleaseError, UnexpectedRefs, Unpinned, WordSnapshot,
     refined_estimate,
 };
 use pinfold::{PageLike, PlainPage};
@@ -17,10 +17,12 @@ pub fn call() {
     large();
     word();
     word_errors();
+    refs();
     pinnables();
     groups::<BiasedRefs>(&[BiasedRefs::new(opaque()), BiasedRefs::new(opaque())]);
     groups::<LargePageRefs>(&[LargePageRefs::new(opaque())]);
     groups::<PinWord>(&[PinWord::from_bits(opaque()), PinWord::new()]);
+    groups::<PageRefs>(&[PageRefs::from_bits(opaque()), PageRefs::new()]);
     groups::<AnyPage>(&opaque::<[AnyPage; 2]>());
     groups::<BarePage>(&[BarePage, BarePage]);
     group_errors();
@@ -89,10 +91,33 @@ fn word_errors() {
     error::<NotParked>(&NotParked);
 }
 
+fn refs() {
+    keep((PageRefs::new(), PageRefs::default()));
+    let page = PageRefs::from_bits(opaque());
+    let page = || hidden(&page);
+    keep(PageRefs::to_bits(page()));
+    keep(PageRefs::snapshot(page()));
+    keep(PageRefs::decode(opaque()));
+    keep(PageRefs::try_get_ref(page()));
+    keep(PageRefs::put_ref(page()));
+    keep(PageRefs::pin(page(), opaque()));
+    keep(PageRefs::unpin(page(), opaque()));
+    keep(PageRefs::freeze(page(), opaque()));
+    keep(PageRefs::unfreeze(page(), opaque()));
+    keep(PageRefs::block(page()));
+    keep(PageRefs::unblock(page()));
+    keep(PageRefs::park(page()));
+    keep(PageRefs::unpark(page()));
+    PageRefs::clear_ever_pinned(page());
+    debug::<PageRefs>(page());
+    debug::<RefsSnapshot>(&PageRefs::snapshot(page()));
+}
+
 fn pinnables() {
     pinnable(&BiasedRefs::new(opaque()));
     pinnable(&LargePageRefs::with_pins(opaque(), opaque()));
     pinnable(&PinWord::from_bits(opaque()));
+    pinnable(&PageRefs::from_bits(opaque()));
     pinnable(&BarePage);
     pinnable(&&opaque::<AnyPage>());
     pinnable(&&mut opaque::<AnyPage>());
@@ -111,25 +136,55 @@ fn pinnable<P: Pinnable + ?Sized>(page: &P) {
 
 fn groups<P: Pinnable>(pages: &[P]) {
     let pages = || hidden(pages);
-    if let Ok(guard) = pin_all(pages(), opaque()) {
-        keep(PinGuard::pages(&guard).len());
-        keep(PinGuard::kind(&guard));
-        debug::<PinGuard<'_, P>>(&guard);
+    if let Ok(guard) = PinGuard::pin(pages(), opaque()) {
+        keep(PinGuard::<P, &[P]>::pages(&guard).len());
+        keep(PinGuard::<P, &[P]>::kind(&guard));
+        debug::<PinGuard<P, &[P]>>(&guard);
         drop(guard);
     }
-    let admit = |index: usize, _: &P| {
+    let pin = |index: usize, _: &P| {
         keep(index);
         opaque::<Result<(), PinError>>()
     };
-    match pin_all_with(pages(), opaque(), admit) {
+    match PinGuard::pin_with(pages(), opaque(), pin) {
         Ok(mut guard) => {
-            PinGuard::set_dirty_on_release(&mut guard, opaque());
-            keep(PinGuard::release(guard));
+            PinGuard::<P, &[P]>::set_dirty_on_release(&mut guard, opaque());
+            keep(PinGuard::<P, &[P]>::release_last(&mut guard, opaque()));
+            keep(PinGuard::<P, &[P]>::release(&mut guard));
         }
         Err(failed) => keep(failed),
     }
-    if let Ok(guard) = pin_all(pages(), opaque()) {
-        keep(PinGuard::release_dirty(guard));
+    keep(PinGuard::<P, &[P]>::adopt(pages(), opaque()).pages().len());
+    let pin = |index: usize, _: &&P| {
+        keep(index);
+        opaque::<Result<(), PinError>>()
+    };
+    match PinGuard::<&P, Few<'_, P>>::pin_each(pages(), opaque(), pin) {
+        Ok(guard) => drop(guard),
+        Err(failed) => keep(failed),
+    }
+}
+
+/// Keeps one page at most.
+struct Few<'a, P>(Option<[&'a P; 1]>);
+
+impl<P> Default for Few<'_, P> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'a, P> Extend<&'a P> for Few<'a, P> {
+    fn extend<T: IntoIterator<Item = &'a P>>(&mut self, pages: T) {
+        for page in pages {
+            self.0 = self.0.or(Some([page]));
+        }
+    }
+}
+
+impl<'a, P> AsRef<[&'a P]> for Few<'a, P> {
+    fn as_ref(&self) -> &[&'a P] {
+        self.0.as_ref().map_or(&[], |pages| &pages[..])
     }
 }
 
@@ -150,9 +205,11 @@ fn races() {
     pin_fast(&BiasedRefs::new(opaque()));
     pin_fast(&LargePageRefs::with_pins(opaque(), opaque()));
     pin_fast(&PinWord::from_bits(opaque()));
+    pin_fast(&PageRefs::from_bits(opaque()));
     pin_fast(&opaque::<AnyPage>());
     keep(race::second_look(opaque));
     error::<FastPinError>(&opaque());
+    keep(FastPinError::from(opaque::<PinError>()));
 }
 
 fn pin_fast<P: Pinnable>(page: &P) {

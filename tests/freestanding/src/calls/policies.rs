@@ -2,12 +2,15 @@
 
 use super::embedder::AnyPolicy;
 use super::text::{debug, print};
+use super::values::opaque_enum;
 use crate::{keep, opaque};
 use pinfold::pin::{Biased, Refined};
 use pinfold::{
-    Context, IgnorePins, Operation, PinPolicy, PinVerdict, Requester, SkipLongterm,
+    Context, IgnorePins, Operation, PinMode, PinPolicy, PinVerdict, Requester, SkipLongterm,
     SkipOpportunistic, SkipPinned,
 };
+
+opaque_enum!(PinMode: PinMode::Ignore, PinMode::PerVma, PinMode::PerPage);
 
 pub fn call() {
     policy(&IgnorePins);
@@ -25,6 +28,7 @@ pub fn call() {
     debug::<Requester>(&opaque());
     debug::<Context>(&opaque());
     debug::<PinVerdict>(&opaque());
+    debug::<PinMode>(&opaque());
     debug::<IgnorePins>(&IgnorePins);
     debug::<SkipPinned>(&SkipPinned);
     debug::<SkipOpportunistic>(&SkipOpportunistic::new());

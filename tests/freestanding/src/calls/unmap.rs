@@ -11,8 +11,8 @@ use pinfold::unmap::{Callback, Owed, Stop, UnmapError};
 use pinfold::{
     Bookkeeping, Cleared, CounterDelta, Entry, Failure, FlushDebt, FlushMode, Hook, IgnorePins,
     InVma, NewEntry, Outcome, PageLike, PageTables, PinPolicy, PlainPage, PlainVma, Reason, Rmap,
-    SkipLongterm, SkipOpportunistic, SkipPinned, UnmapRequest, Unmapped, Verdict, Walked,
-    try_to_unmap, try_to_unmap_one,
+    SharedTable, SkipLongterm, SkipOpportunistic, SkipPinned, UnmapRequest, Unmapped, Verdict,
+    Walked, try_to_unmap, try_to_unmap_one,
 };
 
 pub fn call() {
@@ -197,6 +197,7 @@ fn texts() {
     debug::<NewEntry>(&opaque());
     debug::<Cleared>(&opaque());
     debug::<Hook>(&opaque());
+    debug::<SharedTable>(&opaque());
     debug::<FlushMode>(&opaque());
     debug::<CounterDelta>(&opaque());
     if let Ok(Some(in_vma)) = Rmap::next_vma(&mut Any) {

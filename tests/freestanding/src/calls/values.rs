@@ -13,7 +13,7 @@ use pinfold::unmap::{Callback, Stop, UnmapError};
 use pinfold::{
     Cleared, Context, CounterDelta, Entry, FlushMode, Hook, NewEntry, Operation, Outcome,
     PageFlags, PageSnapshot, PinVerdict, PlainPage, PlainVma, PteFlags, Reason, RefCounts,
-    Requester, UnmapFlags, Verdict, VmFlags, Zone,
+    Requester, SharedTable, UnmapFlags, Verdict, VmFlags, Zone,
 };
 
 /// What an embedder's callback fails with.
@@ -104,7 +104,8 @@ opaque_enum!(Pins: Pins::None,
 opaque_enum!(PinError:
     PinError::Overflow, PinError::Underflow, PinError::Blocked, PinError::Free);
 opaque_enum!(RefsLeft: RefsLeft::Some, RefsLeft::Last);
-opaque_enum!(Unpinned: Unpinned::Done, Unpinned::Unpark, Unpinned::Free);
+opaque_enum!(Unpinned:
+    Unpinned::Done, Unpinned::Unpark, Unpinned::Free, Unpinned::UnparkAndFree);
 opaque_enum!(FastPinError:
     FastPinError::Changed, FastPinError::Refused(opaque()), FastPinError::Lost(opaque()));
 opaque_enum!(LedgerError:
@@ -147,6 +148,7 @@ opaque_struct!(CounterDelta {
     hugetlb
 });
 opaque_enum!(Hook: Hook::Done, Hook::Refused);
+opaque_enum!(SharedTable: SharedTable::No, SharedTable::Unshared, SharedTable::Unknown);
 opaque_enum!(FlushMode: FlushMode::Now, FlushMode::MayDefer, FlushMode::NotNeeded);
 opaque_enum!(NewEntry:
     NewEntry::Restored(opaque()), NewEntry::Swap(opaque()), NewEntry::Migration(opaque()),
