@@ -5,7 +5,7 @@ use super::world::{self, Truth};
 use super::{Act, ListsBroken, Place, SeenPage, Stale, TestLists};
 use crate::flags::{PageFlags, PteFlags, VmFlags};
 use crate::invariants::EntryKind;
-use crate::pin::PinKind;
+use crate::pin::{PinKind, RefsLeft};
 use crate::policy::PinPolicy;
 use crate::reclaim::{PageOps, PageOut, Referenced, Removal};
 use crate::rmap::Unmapped;
@@ -293,20 +293,24 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
         )
     }
 
-    fn put_last(&mut self, page: &B::Page) -> Result<bool, B::Error> {
+    fn put_last(&mut self, page: &B::Page) -> Result<Option<RefsLeft>, B::Error> {
         self.callback(
             "put_last",
             page,
             PageOps::put_last,
-            |&last, _, after, truth| {
+            |&left, before, after, truth| {
                 let others = truth.holds > 0 || truth.is_pinned() || after.maps > 0;
-                done(last != others, "whether it was the last reference")?;
-                if last {
-                    truth.out = true;
-                } else {
-                    truth.place = Place::Elsewhere;
+                match left {
+                    None => untouched(before, after),
+                    Some(RefsLeft::Last) => {
+                        truth.out = true;
+                        done(!others, "others hold the page")
+                    }
+                    Some(RefsLeft::Some) => {
+                        truth.place = Place::Elsewhere;
+                        done(others, "it was the last reference")
+                    }
                 }
-                Ok(())
             },
         )
     }

@@ -319,5 +319,5 @@ fn protects<L: PinPolicy>(policy: &L) -> bool {
         longterm: Some(0),
     });
     let verdict = policy.verdict(Operation::Free, Context::default(), pin);
-    L::READS_PINS && !verdict.proceeds()
+    L::MODE.reads_pins() && !verdict.proceeds()
 }

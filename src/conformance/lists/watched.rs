@@ -10,7 +10,7 @@ use crate::policy::PinPolicy;
 use crate::rmap::{InVma, NextVma, Rmap, Unmapped, try_to_unmap};
 use crate::unmap::{
     Bookkeeping, Cleared, CounterDelta, Entry, Failure, FlushMode, Hook, NewEntry, PageTables,
-    UnmapRequest,
+    SharedTable, UnmapRequest,
 };
 use core::ops::Range;
 
@@ -317,7 +317,7 @@ impl<W: Bookkeeping, P> Bookkeeping for WatchedWalk<'_, '_, W, P, W::Error> {
         Ok(())
     }
 
-    fn unshare_pmd(&mut self, entry: &Entry, range: &Range<u64>) -> Result<bool, W::Error> {
+    fn unshare_pmd(&mut self, entry: &Entry, range: &Range<u64>) -> Result<SharedTable, W::Error> {
         self.call()?;
         self.walk.unshare_pmd(entry, range)
     }

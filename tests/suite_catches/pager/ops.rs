@@ -2,6 +2,7 @@
 
 use super::tables::Reverse;
 use super::{Fault, Injected, Page, Pager, Pte, Slot};
+use pinfold::pin::RefsLeft;
 use pinfold::reclaim::{PageOps, PageOut, Referenced, Removal};
 use pinfold::{
     Failure, Hook, IgnorePins, PageFlags, PageLike, PinPolicy, PteFlags, UnmapRequest, Unmapped,
@@ -175,11 +176,15 @@ impl PageOps for Pager {
         Ok(Hook::Done)
     }
 
-    fn put_last(&mut self, page: &Page) -> Told<bool> {
+    fn put_last(&mut self, page: &Page) -> Told<Option<RefsLeft>> {
         let last = page.put_refs(1);
         if !last {
             self.elsewhere.push(page.id);
         }
-        Ok(last || self.is(Fault::PutLastAlwaysLast))
+        Ok(Some(if last || self.is(Fault::PutLastAlwaysLast) {
+            RefsLeft::Last
+        } else {
+            RefsLeft::Some
+        }))
     }
 }
