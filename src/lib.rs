@@ -96,8 +96,9 @@
 //! 4. Call [`try_to_unmap_one`]; or implement [`Rmap`], one method, and call [`try_to_unmap`].
 //! 5. For reclaim, implement [`reclaim::PageOps`], four methods and what you have beyond them, and
 //!    [`reclaim::Lists`] over your lists.
-//! 6. In your tests, enable the feature `test-utils`. Put your page through `conformance::suite`,
-//!    and call the functions of `invariants` from your own property tests.
+//! 6. In your tests, enable the feature `test-utils`. Put your page through `conformance::suite`
+//!    and your lists and page operations through `conformance::lists_suite`, and call the
+//!    functions of `invariants` from your own property tests.
 //!
 //! `examples/quickstart.rs` does 1 to 4 in under a hundred lines.
 //!

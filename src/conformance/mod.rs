@@ -1,4 +1,4 @@
-//! A suite that any page representation can be put through, and the machine that it runs on.
+//! Suites that any page representation, and any lists and page operations, can be put through.
 //!
 //! Needs the feature `test-utils`.
 //!
@@ -6,7 +6,8 @@
 //! the readings of its pins, the policies, the walks with every kind of fault, and the
 //! [invariants](crate::invariants) of all of them. An embedder's own policy goes through
 //! [`check_case`], which walks under it, and [`invariants::policy`](crate::invariants::policy), which
-//! asks it what no walk would.
+//! asks it what no walk would. Lists and page operations implement [`TestLists`] and go through
+//! [`lists_suite`].
 //!
 //! ```
 //! # use pinfold::{PageFlags, PageLike};

@@ -20,6 +20,7 @@ pub(crate) enum Fault {
     PutTwice,
     PutOnWrongList,
     PutLeavesActive,
+    PutLocks,
     TakesYoungest,
     TakesNothing,
     MiscountsList,
