@@ -26,7 +26,7 @@ fn run(seed: u64, fault: Option<Fault>) -> Result<ListsTally, ListsFailure> {
 
 /// How many worlds: more if the environment says so.
 fn seeds() -> u64 {
-    std::env::var("PINFOLD_WORLDS").map_or(3000, |worlds| worlds.parse().expect("a number"))
+    std::env::var("PINFOLD_WORLDS").map_or(10_000, |worlds| worlds.parse().expect("a number"))
 }
 
 #[test]
