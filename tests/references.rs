@@ -397,5 +397,5 @@ fn lists_and_operations_on_pages() {
     let mut asked = Asked::default();
     ask(&mut asked);
     ask(&mut &mut asked);
-    assert_eq!(asked.0, 2 * 24);
+    assert_eq!(asked.0, 2 * 27);
 }
