@@ -134,6 +134,7 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
             PageOut::Clean => return Ok(()),
             PageOut::Success => {}
         }
+        self.shared.write_room = self.shared.write_room.saturating_sub(1);
         self.shared.stats.pageout(self.state.pages);
         self.state.locked = false;
         let unfinished = PageFlags::WRITEBACK.union(PageFlags::DIRTY);
