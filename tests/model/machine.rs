@@ -100,6 +100,8 @@ pub(crate) struct Machine<'m> {
     pub(crate) deferred: Deferred,
     /// The calls that failed or were refused because of an [event](Event::Fail).
     pub(crate) failed: Vec<&'static str>,
+    /// The calls that [`Event::Fail`] spares.
+    pub(crate) spared: &'static [&'static str],
     /// Entries whose flush was deferred since the last TLB flush.
     pub(crate) unflushed: u64,
     /// Pages written since the last [`submit`](pinfold::reclaim::PageOps::submit).
@@ -138,6 +140,7 @@ impl<'m> Machine<'m> {
             avoids_movable: false,
             deferred: Deferred::default(),
             failed: Vec::new(),
+            spared: &[],
             unflushed: 0,
             unsubmitted: 0,
             room: 0,

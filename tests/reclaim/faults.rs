@@ -105,24 +105,38 @@ fn anything_may_happen_meanwhile() {
     }
 }
 
-/// Nothing works: the pass ends, every page is where it was, and the work is bounded.
-#[test]
-fn an_embedder_whose_every_operation_fails() {
+/// Nothing but `spared` works: the pass ends, no page is lost, and the work is bounded.
+fn all_fails(spared: &'static [&'static str]) -> u64 {
+    let mut errors = 0;
     for exact in [false, true] {
         let frames = Frame::all(FRAMES, exact);
         let mut machine = populated(&frames);
-        activate_some(&mut machine);
         let places = machine.places.clone();
+        machine.spared = spared;
         machine.events = core::iter::repeat_n((0, Event::Fail), 100_000).collect();
         let mut scan = LruScan::new(1);
         let control = ScanControl::new(EVERYTHING);
         assert_eq!(scan.run(&mut machine, &control), Progress::Exhausted);
         machine.events.clear();
         assert_eq!(scan.reclaimed(), 0);
-        assert_eq!(machine.places, places);
-        assert_eq!(machine.told.errors, 0, "no page is even locked");
-        assert!(machine.failed.len() <= 13 * FRAMES + 13);
+        if spared.is_empty() {
+            assert_eq!(machine.places, places, "no page is even locked");
+        }
+        assert!(machine.failed.len() <= 3 * FRAMES);
+        errors += machine.told.errors;
+        assert_eq!(
+            scan.stats().kept_for(KeepReason::Failed),
+            machine.told.errors
+        );
         assert!(scan.stats().is_conserved());
         machine.check();
     }
+    errors
+}
+
+#[test]
+fn an_embedder_whose_every_operation_fails() {
+    assert_eq!(all_fails(&[]), 0);
+    assert_eq!(all_fails(&["try_lock"]), 0, "the reverse map is contended");
+    assert!(all_fails(&["try_lock", "next_vma"]) > 0);
 }
