@@ -323,10 +323,7 @@ fn reference_counts_at_their_ends() {
         let place = (VMA, ADDRESS, ADDRESS);
         let none = UnmapFlags::empty();
         let (skipped, told) = walk(&page, place.clone(), (none, SkipPinned), &[BITS]);
-        assert!(
-            matches!(skipped.unwrap(), Verdict::NextVma(_)),
-            "{refs}"
-        );
+        assert!(matches!(skipped.unwrap(), Verdict::NextVma(_)), "{refs}");
         assert_eq!(told, Told::default());
         let (skipped, told) = walk(
             &page,
@@ -334,10 +331,7 @@ fn reference_counts_at_their_ends() {
             (none, <SkipOpportunistic>::new()),
             &[BITS],
         );
-        assert!(
-            matches!(skipped.unwrap(), Verdict::SkipPage(_)),
-            "{refs}"
-        );
+        assert!(matches!(skipped.unwrap(), Verdict::SkipPage(_)), "{refs}");
         assert_eq!(told, Told::default());
         let (done, told) = walk(&page, place, (none, IgnorePins), &[BITS]);
         assert_eq!(done, Ok(Verdict::Done), "{refs}");

@@ -12,8 +12,9 @@ use pinfold::pin::{
 use pinfold::placement::{Placed, Zone};
 use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::{
-    Attempt, Context, Entry, FlushDebt, Outcome, PageFlags, PageLike, PageSnapshot, PinPolicy, PlainPage, PlainVma,
-    PteFlags, RefCounts, Requester, UnmapError, UnmapFlags, UnmapRequest, VmFlags, Vma,
+    Attempt, Context, Entry, FlushDebt, Outcome, PageFlags, PageLike, PageSnapshot, PinPolicy,
+    PlainPage, PlainVma, PteFlags, RefCounts, Requester, UnmapError, UnmapFlags, UnmapRequest,
+    VmFlags, Vma,
 };
 
 #[path = "defaults/walk.rs"]

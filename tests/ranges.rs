@@ -10,9 +10,9 @@ use core::ops::Range;
 use pinfold::pin::{PinCount, Refined};
 use pinfold::unmap::Verdict;
 use pinfold::{
-    Attempt, Cleared, CounterDelta, Entry, FlushDebt, FlushMode, IgnorePins, NewEntry, NextVma, Outcome,
-    PageFlags, PageLike, PageTables, PinPolicy, PlainPage, PlainVma, PteFlags, Rmap, SharedTable,
-    SkipOpportunistic, SkipPinned, UnmapFlags, UnmapRequest, VmFlags, try_to_unmap,
+    Attempt, Cleared, CounterDelta, Entry, FlushDebt, FlushMode, IgnorePins, NewEntry, NextVma,
+    Outcome, PageFlags, PageLike, PageTables, PinPolicy, PlainPage, PlainVma, PteFlags, Rmap,
+    SharedTable, SkipOpportunistic, SkipPinned, UnmapFlags, UnmapRequest, VmFlags, try_to_unmap,
     try_to_unmap_one,
 };
 
@@ -141,12 +141,7 @@ fn vma(flags: VmFlags) -> PlainVma {
 }
 
 /// What one walk is told, in its order.
-fn told(
-    page: PlainPage,
-    range: Range<u64>,
-    flags: UnmapFlags,
-    mut walk: Recorder,
-) -> Vec<String> {
+fn told(page: PlainPage, range: Range<u64>, flags: UnmapFlags, mut walk: Recorder) -> Vec<String> {
     let request = UnmapRequest::new(flags).unwrap().with_policy(IgnorePins);
     let area = PlainVma {
         flags: VmFlags::empty(),
@@ -357,7 +352,11 @@ fn over(
         ..page(flags)
     });
     let mut rmap = Mapped::new(&page, vmas);
-    let outcome = unmap(&shared(&page), &UnmapRequest::new(asked).unwrap(), &mut rmap);
+    let outcome = unmap(
+        &shared(&page),
+        &UnmapRequest::new(asked).unwrap(),
+        &mut rmap,
+    );
     assert_eq!(outcome.is_unmapped(), page.borrow().maps == 0);
     (outcome, rmap.taken, rmap.asked)
 }

@@ -7,15 +7,16 @@ use core::cell::Cell;
 use core::convert::Infallible;
 use core::num::NonZeroU64;
 use pinfold::pin::{
-    Accounting, BiasedRefs, LedgerError, Owners, PinError, PinGuard, PinKind, Pinnable, RefsLeft, Unpinned,
+    Accounting, BiasedRefs, LedgerError, Owners, PinError, PinGuard, PinKind, Pinnable, RefsLeft,
+    Unpinned,
 };
 use pinfold::placement::{Placed, Zone};
 use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::revoke::{Answer, Level, PinOwner, Pressure};
 use pinfold::shrinker::{Scan, Shrinker, shrink_pages};
 use pinfold::{
-    Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, PlainPage, UnmapError,
-    UnmapFlags, UnmapRequest, VmFlags,
+    Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, PlainPage, UnmapError, UnmapFlags,
+    UnmapRequest, VmFlags,
 };
 
 /// A device that answers nothing as the defaults do.

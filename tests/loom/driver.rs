@@ -8,8 +8,8 @@ use pinfold::pin::race::pin_fast;
 use pinfold::pin::{BiasedRefs, PinKind, Unpinned};
 use pinfold::unmap::Stop;
 use pinfold::{
-    Cleared, Entry, FlushDebt, FlushMode, NewEntry, PageFlags, PageLike, PageTables, PinPolicy, PlainVma,
-    PteFlags, SkipOpportunistic, SkipPinned, UnmapFlags, UnmapRequest, Verdict, VmFlags,
+    Cleared, Entry, FlushDebt, FlushMode, NewEntry, PageFlags, PageLike, PageTables, PinPolicy,
+    PlainVma, PteFlags, SkipOpportunistic, SkipPinned, UnmapFlags, UnmapRequest, Verdict, VmFlags,
     try_to_unmap_one,
 };
 use std::convert::Infallible;

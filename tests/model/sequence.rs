@@ -5,7 +5,9 @@ use super::frame::Frame;
 use super::machine::{Config, Machine, OWNERS, Place, SPACES};
 use pinfold::PageFlags;
 use pinfold::pin::{PinKind, Refined};
-use pinfold::reclaim::{KeepReason, Lru, LruScan, Parking, Progress, ScanControl, ScanFlags, unpark};
+use pinfold::reclaim::{
+    KeepReason, Lru, LruScan, Parking, Progress, ScanControl, ScanFlags, unpark,
+};
 use pinfold::{IgnorePins, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned};
 use proptest::prelude::*;
 

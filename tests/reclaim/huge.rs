@@ -35,10 +35,7 @@ fn a_split_page_counts_as_one() {
         let (fate, stats, script) = shrink(&page, answers, EVERYTHING);
         assert_eq!(fate, Fate::Freed);
         assert_eq!((stats.scanned, stats.freed, stats.pageout), (1, 1, 1));
-        let called = (
-            script.called(Call::Split),
-            script.called(Call::AddToSwap),
-        );
+        let called = (script.called(Call::Split), script.called(Call::AddToSwap));
         assert_eq!(called, (splits, swaps));
         assert!(!script.unmap_flags.contains(UnmapFlags::SPLIT_HUGE_PMD));
     }

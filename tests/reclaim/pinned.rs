@@ -8,8 +8,8 @@ use pinfold::reclaim::{
     ScanControl, ScanFlags, Stats, shrink_page,
 };
 use pinfold::{
-    IgnorePins, Outcome, PageFlags, PinPolicy, SkipLongterm, SkipOpportunistic,
-    SkipPinned, Verdict, VmFlags,
+    IgnorePins, Outcome, PageFlags, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned,
+    Verdict, VmFlags,
 };
 
 fn control<L: PinPolicy>(policy: L, parking: Parking) -> ScanControl<L> {
@@ -164,11 +164,7 @@ fn a_poisoned_page_is_never_hindered() {
     let (fate, _, script) = shrink(&page, Answers::default(), &control(policy, Parking::Rotate));
     assert_eq!(script.called(Call::Unmap), 1);
     assert_eq!(page.maps.get(), 0);
-    assert_eq!(
-        script.called(Call::Remove),
-        0,
-        "a pinned page is not freed"
-    );
+    assert_eq!(script.called(Call::Remove), 0, "a pinned page is not freed");
     assert!(
         matches!(fate, Fate::Kept(KeepReason::Pinned(_))),
         "{fate:?}"
@@ -266,11 +262,7 @@ fn ageing() {
     let page = Page::new(file).pinned(0, 1);
     let late = ScanControl::new(EVERYTHING | ScanFlags::NO_PIN_HINT).with_policy(SkipPinned);
     let (aged, ..) = age(&page, used(0, exec), &late);
-    assert_eq!(
-        aged,
-        Aged::Deactivated,
-        "the 2020 patch does not ask here"
-    );
+    assert_eq!(aged, Aged::Deactivated, "the 2020 patch does not ask here");
 }
 
 #[test]
@@ -298,7 +290,10 @@ fn where_pinned_pages_go() {
         );
         assert!(!parks(&|pins| Parking::Rotate.parks_on_scan(pins)));
     }
-    assert!(!Parking::Longterm.parks_on_scan(maybe), "not counted by kind");
+    assert!(
+        !Parking::Longterm.parks_on_scan(maybe),
+        "not counted by kind"
+    );
     assert!(Parking::Lazy.parks_on_scan(maybe) && Parking::Eager.parks_on_scan(maybe));
     for kind in [PinKind::Short, PinKind::Longterm] {
         for parking in [

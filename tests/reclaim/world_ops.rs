@@ -5,8 +5,8 @@ use core::convert::Infallible;
 use pinfold::pin::{PinReading, Pins};
 use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::{
-    Attempt, FlushDebt, Operation, Outcome, PageFlags, PageLike, PinPolicy, PinVerdict,
-    UnmapError, UnmapRequest,
+    Attempt, FlushDebt, Operation, Outcome, PageFlags, PageLike, PinPolicy, PinVerdict, UnmapError,
+    UnmapRequest,
 };
 
 impl<'p> PageOps for World<'p> {
