@@ -36,6 +36,7 @@ pub fn call() {
 }
 
 fn policy<L: PinPolicy>(policy: &L) {
+    keep(PinPolicy::mode(policy));
     keep(PinPolicy::verdict(policy, opaque(), opaque(), opaque()));
     keep(PinPolicy::verdict(&policy, opaque(), opaque(), opaque()));
 }
