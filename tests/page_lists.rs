@@ -195,7 +195,7 @@ fn the_first_and_the_last_page() {
 
 #[test]
 fn no_links_at_all() {
-    let mut lists = PageLists::new([Link::default(); 0]);
+    let mut lists = PageLists::<[Link; 0]>::new([]);
     let error = ListError::NoSuchPage(0);
     assert_eq!(lists.put(Lru::InactiveFile, 0, 1), Err(error));
     assert_eq!(lists.take(Lru::InactiveFile), None);
