@@ -14,7 +14,7 @@ bitflags! {
     /// The low nine bits are Linux 5.8's TTU flags (`include/linux/rmap.h`, `enum ttu_flags`), value
     /// for value; bits from 16 on are this crate's own.
     ///
-    /// The set is complete on purpose: a bit that it does not name is refused with [`UnknownFlags`]
+    /// The set is complete on purpose: a bit that it does not name is refused with [`BadFlags`]
     /// when an [`UnmapRequest`](crate::UnmapRequest) is made, because a flag that is silently
     /// dropped is a wrong unmap.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -64,12 +64,22 @@ impl UnmapFlags {
     /// The bits that Linux 5.8 defines.
     pub const LINUX: Self = Self::from_bits_truncate(0x1ff);
 
+    /// The flags with which reclaim unmaps a page in this state, in addition to `extra`.
+    #[must_use]
+    #[inline]
+    pub const fn for_reclaim(page: PageFlags, extra: Self) -> Self {
+        let flags = extra.union(Self::BATCH_FLUSH);
+        if page.contains(PageFlags::THP) {
+            flags.union(Self::SPLIT_HUGE_PMD)
+        } else {
+            flags
+        }
+    }
+
     /// The flags that take or split entries, which `MUNLOCK` does not.
     ///
-    /// A request with `MUNLOCK` and one of these is inconsistent. Linux 5.8 carries it out, and so do
-    /// the policies that follow it ([`PinMode::Ignore`](crate::PinMode::Ignore),
-    /// [`PinMode::PerVma`](crate::PinMode::PerVma)); under any other the walk refuses it with
-    /// [`BadMunlock`](crate::unmap::UnmapError::BadMunlock).
+    /// A request with `MUNLOCK` and one of these is inconsistent:
+    /// [`UnmapRequest::under`](crate::UnmapRequest::under).
     pub const NOT_WITH_MUNLOCK: Self = Self::MIGRATION
         .union(Self::SPLIT_HUGE_PMD)
         .union(Self::IGNORE_MLOCK)
@@ -85,34 +95,45 @@ impl UnmapFlags {
     ///
     /// # Errors
     ///
-    /// [`UnknownFlags`] with the bits that this version does not know.
-    pub const fn check(self) -> Result<Self, UnknownFlags> {
+    /// [`BadFlags::Unknown`] with the bits that this version does not know.
+    pub const fn check(self) -> Result<Self, BadFlags> {
         match self.bits() & !Self::all().bits() {
             0 => Ok(self),
-            unknown => Err(UnknownFlags(unknown)),
+            unknown => Err(BadFlags::Unknown(unknown)),
         }
     }
 }
 
 impl TryFrom<u32> for UnmapFlags {
-    type Error = UnknownFlags;
+    type Error = BadFlags;
 
-    fn try_from(bits: u32) -> Result<Self, UnknownFlags> {
+    fn try_from(bits: u32) -> Result<Self, BadFlags> {
         Self::from_bits_retain(bits).check()
     }
 }
 
-/// Bits in an [`UnmapFlags`] that this version of the crate does not know.
+/// Why flags cannot be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct UnknownFlags(pub u32);
+#[non_exhaustive]
+pub enum BadFlags {
+    /// Bits that this version of the crate does not know.
+    Unknown(u32),
+    /// `MUNLOCK` takes no entry, and was asked together with these flags, which do or split one.
+    Munlock(UnmapFlags),
+}
 
-impl fmt::Display for UnknownFlags {
+impl fmt::Display for BadFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unknown unmap flag bits {:#x}", self.0)
+        match self {
+            Self::Unknown(bits) => write!(f, "unknown unmap flag bits {bits:#x}"),
+            Self::Munlock(with) => {
+                write!(f, "MUNLOCK takes no entries, but was asked with {with:?}")
+            }
+        }
     }
 }
 
-impl core::error::Error for UnknownFlags {}
+impl core::error::Error for BadFlags {}
 
 bitflags! {
     /// The state of one page, as far as reclaim asks for it.
@@ -168,6 +189,31 @@ impl PageFlags {
     #[must_use]
     pub const fn is_compound(self) -> bool {
         self.intersects(Self::THP.union(Self::HUGETLB))
+    }
+
+    /// Whether the page is in the page cache or the swap cache.
+    #[must_use]
+    #[inline]
+    pub const fn has_mapping(self) -> bool {
+        self.intersects(Self::PAGE_CACHE.union(Self::SWAP_CACHE))
+    }
+
+    /// Whether the page counts as dirty, and as under writeback, in the statistics of reclaim: only
+    /// file pages do.
+    #[must_use]
+    #[inline]
+    pub const fn counts_as_io(self) -> (bool, bool) {
+        if self.intersects(Self::ANON.union(Self::SWAP_BACKED)) {
+            return (false, false);
+        }
+        (self.contains(Self::DIRTY), self.contains(Self::WRITEBACK))
+    }
+
+    /// Whether the swap slot of a page that is being activated is to be freed.
+    #[must_use]
+    #[inline]
+    pub const fn frees_swap(self, swap_full: bool) -> bool {
+        self.contains(Self::SWAP_CACHE) && (swap_full || self.contains(Self::MLOCKED))
     }
 
     /// Whether the page is anonymous and is swap-backed but not in the swap cache, or the reverse.

@@ -18,7 +18,7 @@ use crate::pin::PinCount;
 ///   from the flags: reference first, flag second; on the way out, flag first.
 /// - A page of more than one base page keeps an [exact count of pins](Self::exact_pins), or its
 ///   [`snapshot`](Self::snapshot) holds the mappings. One that does neither reads as pinned from 1024
-///   references on, whatever explains them ([`RefCounts::of`]).
+///   references on, whatever explains them ([`Refined::counts`](crate::pin::Refined::counts)).
 /// - While somebody holds a reference on it, a page is split at most: its
 ///   [`base_pages`](Self::base_pages) never grow.
 /// - Implementations over atomics load with `Acquire` and count with `Release` or stronger, so
@@ -138,53 +138,6 @@ pub struct PageSnapshot {
     pub refs: i32,
     /// How many entries map the page, but only if all three were read at one instant.
     pub maps: Option<u32>,
-}
-
-/// A reference count and how much of it is explained, for the
-/// [refined reading](crate::pin::Refined).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RefCounts {
-    /// The reference count, pins included.
-    pub refs: i32,
-    /// The references that the page's state explains; 0 where that cannot be read safely.
-    pub explained: u32,
-}
-
-impl RefCounts {
-    /// The counts of a page of which `seen` is a snapshot.
-    ///
-    /// A snapshot that holds the mappings is enough. Otherwise the counters may move while they are
-    /// read: the explained references are read before and after the reference count, and the
-    /// smaller number is used, so that mappings that go or come meanwhile do not explain too much.
-    ///
-    /// A page of more than one base page is not read that way: when it enters or leaves a cache,
-    /// all references of that cache move with one flag. Unless its snapshot holds the mappings, no
-    /// reference is explained, and the page reads as pinned from 1024 references on. Such a page
-    /// should keep an [exact count](PageLike::exact_pins), as every large folio does since Linux
-    /// 5.18.
-    #[must_use]
-    #[inline]
-    pub fn of<P: PageLike + ?Sized>(page: &P, seen: PageSnapshot) -> Self {
-        if let Some(maps) = seen.maps {
-            return Self {
-                refs: seen.refs,
-                explained: page.explained_refs(seen.flags, maps),
-            };
-        }
-        if page.base_pages() > 1 {
-            return Self {
-                refs: seen.refs,
-                explained: 0,
-            };
-        }
-        let before = page.explained_refs(seen.flags, page.map_count());
-        let refs = page.ref_count();
-        let after = page.explained_refs(page.flags(), page.map_count());
-        Self {
-            refs,
-            explained: before.min(after),
-        }
-    }
 }
 
 /// As Linux compares a reference count: an overflowed one is a very high one.

@@ -6,7 +6,7 @@ use crate::pin::Pins;
 #[cfg(doc)]
 use crate::policy::PinMode;
 use crate::policy::{PinPolicy, PinVerdict};
-use crate::unmap::{FlushDebt, PageTables, UnmapError, UnmapRequest, Verdict, begin, unmap_in_vma};
+use crate::unmap::{FlushDebt, PageTables, UnmapError, UnmapRequest, Verdict, unmap_in_vma};
 use crate::vma::Vma;
 use core::fmt;
 
@@ -152,7 +152,10 @@ where
     R: Rmap + ?Sized,
     L: PinPolicy,
 {
-    let seen = begin(page, request)?;
+    let seen = page.snapshot();
+    if seen.refs == 0 {
+        return Err(UnmapError::NoReference);
+    }
     let per_vma = request.policy().mode().is_per_vma();
     if !per_vma {
         match request.ask_with(page, seen) {

@@ -12,8 +12,8 @@ use pinfold::pin::{Biased, PinKind, PinReading, Pins, Refined};
 use pinfold::unmap::decide::Inconsistency;
 use pinfold::unmap::{FlushDebt, UnmapError, Verdict};
 use pinfold::{
-    CounterDelta, IgnorePins, Outcome, PageFlags, PageLike, PinPolicy, PlainVma, PteFlags,
-    SkipOpportunistic, SkipPinned, UnknownFlags, UnmapFlags, UnmapRequest, VmFlags, try_to_unmap,
+    BadFlags, CounterDelta, IgnorePins, Outcome, PageFlags, PageLike, PinPolicy, PlainVma,
+    PteFlags, SkipOpportunistic, SkipPinned, UnmapFlags, UnmapRequest, VmFlags, try_to_unmap,
     try_to_unmap_one,
 };
 
@@ -170,16 +170,22 @@ fn unknown_flag_bits() {
             "bit {bit}"
         );
         let among_all = UnmapFlags::all() | flags;
-        let request = UnmapRequest::new(among_all).map(|request| request.flags());
+        let request = UnmapRequest::under(among_all, IgnorePins).map(|request| request.flags());
         let expected = if known {
             Ok(UnmapFlags::all())
         } else {
-            Err(UnknownFlags(1 << bit))
+            Err(BadFlags::Unknown(1 << bit))
         };
         assert_eq!(request, expected, "bit {bit}");
     }
     let error = UnmapRequest::new(UnmapFlags::from_bits_retain(0x8000_0201)).unwrap_err();
     assert_eq!(error.to_string(), "unknown unmap flag bits 0x80000200");
+    let munlock = UnmapFlags::MUNLOCK | UnmapFlags::MIGRATION | UnmapFlags::BATCH_FLUSH;
+    let error = UnmapRequest::new(munlock).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "MUNLOCK takes no entries, but was asked with UnmapFlags(MIGRATION)"
+    );
 }
 
 #[test]

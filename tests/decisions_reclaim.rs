@@ -10,11 +10,12 @@
 use core::cell::Cell;
 use core::convert::Infallible;
 use pinfold::reclaim::decide::{
-    Backing, Dirty, Entrance, Leave, Referenced, References, ScanFlags, UnderWriteback, backing,
-    counts_as, dirty, entrance, frees_swap, has_mapping, leave, may_enter_fs, references,
-    under_writeback, unmap_flags,
+    Backing, Dirty, Referenced, References, ScanFlags, UnderWriteback, backing, dirty, entrance,
+    leave, references, under_writeback,
 };
-use pinfold::reclaim::{Lists, Lru, LruScan, PageOps, Removal, ScanControl};
+use pinfold::reclaim::{
+    ActivateReason, Fate, KeepReason, Lists, Lru, LruScan, PageOps, Removal, ScanControl,
+};
 use pinfold::{
     Attempt, FlushDebt, Outcome, PageFlags, PinPolicy, PlainPage, UnmapError, UnmapFlags,
     UnmapRequest, VmFlags,
@@ -82,16 +83,17 @@ fn page_check_references() {
 #[test]
 fn the_way_in() {
     let cached = PageFlags::PAGE_CACHE | PageFlags::SWAP_CACHE;
+    let unevictable = Some(Fate::Activated(ActivateReason::Unevictable));
     for page in page_states(PageFlags::UNEVICTABLE | cached) {
         for scan in scan_states() {
             let may_unmap = scan.contains(ScanFlags::MAY_UNMAP);
             for mapped in [false, true] {
                 let rule = first(
                     &[
-                        (page.contains(PageFlags::UNEVICTABLE), Entrance::Unevictable),
-                        (!may_unmap && mapped, Entrance::Mapped),
+                        (page.contains(PageFlags::UNEVICTABLE), unevictable),
+                        (!may_unmap && mapped, Some(Fate::Kept(KeepReason::Mapped))),
                     ],
-                    Entrance::Open,
+                    None,
                 );
                 assert_eq!(entrance(page, mapped, scan), rule);
             }
@@ -104,10 +106,10 @@ fn the_way_in() {
                 ],
                 false,
             );
-            assert_eq!(may_enter_fs(page, scan), rule);
+            assert_eq!(scan.may_enter_fs(page), rule);
         }
         let in_a_cache = page.iter().any(|flag| cached.contains(flag));
-        assert_eq!(has_mapping(page), in_a_cache);
+        assert_eq!(page.has_mapping(), in_a_cache);
     }
 }
 
@@ -124,7 +126,7 @@ fn page_check_dirty_writeback() {
                 page.contains(PageFlags::WRITEBACK),
             ),
         );
-        assert_eq!(counts_as(page), rule, "{page:?}");
+        assert_eq!(page.counts_as_io(), rule, "{page:?}");
     }
 }
 
@@ -195,7 +197,7 @@ fn what_backs_a_page() {
             if huge {
                 flags |= 0x4;
             }
-            assert_eq!(unmap_flags(page, extra).bits(), flags);
+            assert_eq!(UnmapFlags::for_reclaim(page, extra).bits(), flags);
         }
     }
 }
@@ -249,11 +251,14 @@ fn the_way_out() {
         let in_swap_cache = page.contains(PageFlags::SWAP_CACHE);
         let rule = first(
             &[
-                (lazily_freed, Leave::Lazyfree),
-                (in_swap_cache, Leave::FromCache),
-                (page.contains(PageFlags::PAGE_CACHE), Leave::FromCache),
+                (lazily_freed, Some(Removal::Lazyfree)),
+                (in_swap_cache, Some(Removal::FromCache)),
+                (
+                    page.contains(PageFlags::PAGE_CACHE),
+                    Some(Removal::FromCache),
+                ),
             ],
-            Leave::NoMapping,
+            None,
         );
         assert_eq!(leave(page), rule, "{page:?}");
         for full in [false, true] {
@@ -264,7 +269,7 @@ fn the_way_out() {
                 ],
                 full,
             );
-            assert_eq!(frees_swap(page, full), rule, "{page:?}");
+            assert_eq!(page.frees_swap(full), rule, "{page:?}");
         }
     }
 }

@@ -13,8 +13,7 @@ use pinfold::placement::{Placed, Zone};
 use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::{
     Attempt, Context, Entry, FlushDebt, Outcome, PageFlags, PageLike, PageSnapshot, PinPolicy,
-    PlainPage, PlainVma, PteFlags, RefCounts, Requester, UnmapError, UnmapFlags, UnmapRequest,
-    VmFlags, Vma,
+    PlainPage, PlainVma, PteFlags, Requester, UnmapError, UnmapFlags, UnmapRequest, VmFlags, Vma,
 };
 
 #[path = "defaults/walk.rs"]
@@ -73,8 +72,8 @@ fn a_bare_page() {
     let seen = uncounted.snapshot();
     assert_eq!((seen.flags, seen.refs), (uncounted.flags(), 2000));
     assert_eq!(seen.maps, None, "not read at the same instant");
-    let counts = RefCounts::of(&uncounted, seen);
-    assert_eq!((counts.refs, counts.explained), (2000, 7 + 1 + 1 + 1));
+    let counts = Refined::counts(&uncounted, seen);
+    assert_eq!(counts, (2000, 7 + 1 + 1 + 1));
     assert_eq!(counted.zone(), Zone::Normal);
     assert_eq!(counted.pinnable(PinKind::Longterm), Ok(()));
 }
@@ -87,8 +86,8 @@ fn a_snapshot_with_the_mappings_is_all_that_is_read() {
         refs: 4000,
         maps: Some(3000),
     };
-    let counts = RefCounts::of(&page, seen);
-    assert_eq!((counts.refs, counts.explained), (4000, 3000 + 1));
+    let counts = Refined::counts(&page, seen);
+    assert_eq!(counts, (4000, 3000 + 1));
     let pinned = |seen| Refined::read_with(&page, seen).maybe_pinned();
     assert!(!pinned(PageSnapshot { refs: 3512, ..seen }));
     assert!(pinned(PageSnapshot { refs: 3513, ..seen }));
@@ -105,8 +104,8 @@ fn a_snapshot_with_the_mappings_is_all_that_is_read() {
         ..seen
     }));
     // Without them the page is asked again.
-    let counts = RefCounts::of(&page, PageSnapshot { maps: None, ..seen });
-    assert_eq!((counts.refs, counts.explained), (5000, 4 + 1));
+    let counts = Refined::counts(&page, PageSnapshot { maps: None, ..seen });
+    assert_eq!(counts, (5000, 4 + 1));
 }
 
 #[test]

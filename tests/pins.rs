@@ -13,10 +13,14 @@ mod counters;
 mod guards;
 #[path = "pins/ledger.rs"]
 mod ledger;
+#[path = "pins/owned.rs"]
+mod owned;
 #[path = "pins/readings.rs"]
 mod readings;
 #[path = "pins/refs.rs"]
 mod refs;
+#[path = "pins/unwinding.rs"]
+mod unwinding;
 
 use pinfold::pin::PinKind;
 

@@ -7,13 +7,12 @@ use core::cell::Cell;
 use core::convert::Infallible;
 use core::num::NonZeroU64;
 use pinfold::pin::{
-    Accounting, BiasedRefs, LedgerError, Owners, PinError, PinGuard, PinKind, Pinnable, RefsLeft,
-    Unpinned,
+    Accounting, BiasedRefs, LedgerError, Owners, PinError, PinGuard, PinKind, Pinnable, Released,
 };
 use pinfold::placement::{Placed, Zone};
 use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::revoke::{Answer, Level, PinOwner, Pressure};
-use pinfold::shrinker::{Scan, Shrinker, shrink_pages};
+use pinfold::shrinker::{Pass, Scan, Shrinker};
 use pinfold::{
     Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, PlainPage, UnmapError, UnmapFlags,
     UnmapRequest, VmFlags,
@@ -70,7 +69,7 @@ fn tell<O: PinOwner<Error = Infallible>>(mut owner: O) -> Option<Answer> {
 }
 
 fn shrink<S: Shrinker>(mut shrinker: S) -> (u64, u32, u64) {
-    let pages = shrink_pages(&mut shrinker, 10).pages;
+    let pages = Pass::shrink_pages(&mut shrinker, 10).pages;
     (pages, shrinker.seeks(), shrinker.batch())
 }
 
@@ -142,13 +141,13 @@ fn pages() {
         fn try_pin(&self, _: PinKind) -> Result<(), PinError> {
             self.refs.pin()
         }
-        fn unpin(&self, _: PinKind) -> Result<Unpinned, PinError> {
-            self.refs.unpin().map(Unpinned::from)
+        fn unpin(&self, _: PinKind) -> Result<Released, PinError> {
+            self.refs.unpin().map(Released::from)
         }
         fn set_dirty(&self) {
             self.dirty.set(true);
         }
-        fn settle(&self, _: Unpinned) {
+        fn settle(&self, _: Released) {
             self.settled.set(true);
         }
     }
@@ -284,8 +283,8 @@ impl PageOps for Asked {
     fn release_buffers(&mut self, _: &PlainPage) -> Attempt {
         self.ask(Attempt::Done)
     }
-    fn put_last(&mut self, _: &PlainPage) -> Option<RefsLeft> {
-        self.ask(Some(RefsLeft::Some))
+    fn put_last(&mut self, _: &PlainPage) -> Option<Released> {
+        self.ask(Some(Released::Done))
     }
     fn write_room(&mut self) -> u32 {
         self.ask(3)
@@ -381,7 +380,7 @@ fn lists_and_operations_on_pages() {
         assert_eq!(lists.write_room(), 3);
         lists.submit();
         assert_eq!(lists.release_buffers(page), Attempt::Done);
-        assert_eq!(lists.put_last(page), Some(RefsLeft::Some));
+        assert_eq!(lists.put_last(page), Some(Released::Done));
         lists.failed(page, UnmapError::NoReference);
 
         assert_eq!(lists.take(list), Some(PAGE));

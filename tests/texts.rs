@@ -10,8 +10,8 @@ use pinfold::conformance::PageState;
 use pinfold::invariants::Broken;
 use pinfold::pin::race::FastPinError;
 use pinfold::pin::{
-    BlockError, LedgerError, LedgerFault, NotBlocked, NotParked, ParkError, PinAllError, PinCount,
-    PinError, PinGuard, PinKind, PinLedger, PinWord, Pins, ReleaseError, UnexpectedRefs,
+    LedgerError, LedgerFault, PinAllError, PinCount, PinError, PinGuard, PinKind, PinLedger,
+    PinStateError, PinWord, Pins, ReleaseError, UnexpectedRefs,
 };
 use pinfold::placement::{PlaceError, PlaceStop, Zone};
 use pinfold::reclaim::{ListError, Stats};
@@ -52,17 +52,16 @@ fn pins_and_their_errors() {
         longterm: None,
     };
     prints([
-        (BlockError::Pinned(three), "3 pins are held"),
-        (BlockError::Parked, "the page is parked"),
-        (BlockError::AlreadyBlocked, "pins are blocked already"),
+        (PinStateError::Pinned(three), "3 pins are held"),
+        (PinStateError::NotPinned, "the page is not pinned"),
+        (PinStateError::Blocked, "pins are blocked on this page"),
+        (
+            PinStateError::NotBlocked,
+            "pins are not blocked on this page",
+        ),
+        (PinStateError::Parked, "the page is parked"),
+        (PinStateError::NotParked, "the page is not parked"),
     ]);
-    prints([
-        (ParkError::NotPinned, "the page is not pinned"),
-        (ParkError::AlreadyParked, "the page is parked already"),
-        (ParkError::Blocked, "pins are blocked on this page"),
-    ]);
-    prints([(NotBlocked, "pins are not blocked on this page")]);
-    prints([(NotParked, "the page is not parked")]);
     prints([(UnexpectedRefs(7), "the page has 7 references")]);
     prints([
         (
@@ -209,6 +208,10 @@ fn verdicts_and_outcomes() {
         ),
         (Stop::SwapSlotRefused, "swap slot refused"),
         (Stop::ArchRefused, "refused by the architecture"),
+        (
+            Stop::SharingUnknown,
+            "not known whether the page table is shared",
+        ),
         (Stop::LazyfreeRedirtied, "freed lazily, then written to"),
         (
             Stop::InconsistentAnon,

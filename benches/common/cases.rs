@@ -318,7 +318,6 @@ fn translated(ours: Ours, debt: &FlushDebt) -> Result<HandWalked, HandFailure> {
                 UnmapError::OutsideVma { address } => HandError::OutsideVma { address },
                 UnmapError::Misaligned { address } => HandError::Misaligned { address },
                 UnmapError::NoReference => HandError::NoReference,
-                UnmapError::BadMunlock { .. } => HandError::BadMunlock,
                 UnmapError::Inconsistent { what, address } => {
                     HandError::Inconsistent { what, address }
                 }

@@ -6,8 +6,10 @@ use crate::common::measured::apart;
 use crate::common::pages::Page;
 use core::cell::Cell;
 use core::convert::Infallible;
+use core::ops::Range;
 use pinfold::{
     Attempt, Cleared, CounterDelta, Entry, FlushMode, NewEntry, PageFlags, PageTables, PteFlags,
+    SharedTable,
 };
 
 /// A page-table entry: the crate's flags in bits 0 to 6, then these.
@@ -191,6 +193,11 @@ impl<P: Page, const COPY: usize> PageTables for Walk<'_, P, COPY> {
     #[inline]
     fn remove_rmap(&mut self, _: &Entry) {
         self.page.unmap();
+    }
+    /// No page table is shared, as the hand-written loop takes it.
+    #[inline]
+    fn unshare_pmd(&mut self, _: &Entry, _: &Range<u64>) -> SharedTable {
+        SharedTable::No
     }
     #[inline]
     fn mlock_page(&mut self) {

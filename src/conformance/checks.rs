@@ -3,7 +3,7 @@
 use super::{BuildPage, Case, PageState, Reach, Rng, observe};
 use crate::debug::debug_fields;
 use crate::invariants::{self, Broken, How};
-use crate::page::{PageLike, RefCounts};
+use crate::page::PageLike;
 use crate::pin::{Biased, PinKind, PinReading, Refined};
 use crate::policy::{IgnorePins, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned};
 use crate::unmap::Verdict;
@@ -366,7 +366,7 @@ fn observed<P: PageLike + ?Sized>(page: &P) -> [(&'static str, i64); 13] {
 ///
 /// [`Broken::PinMissed`], [`Broken::PinMiscounted`], [`Broken::PinInvented`].
 pub fn check_readings<P: BuildPage>(state: &PageState, page: &P) -> Result<(), Broken> {
-    let counts = RefCounts::of(page, page.snapshot());
+    let counts = Refined::counts(page, page.snapshot());
     invariants::reading(state.pins(), Biased::read(page))?;
     invariants::refined_reading(state.pins(), counts, Refined::read(page))
 }

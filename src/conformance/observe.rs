@@ -143,7 +143,7 @@ const NO_ENTRY: EntryAt = EntryAt {
 };
 
 /// Runs a case on a page of type `P` under a policy; `None` if the representation cannot hold the
-/// page, or the page has fewer mappings than entries, or the flags are unknown.
+/// page, or the page has fewer mappings than entries, or the flags cannot be asked under the policy.
 #[must_use]
 pub fn observe<P: BuildPage, L: PinPolicy>(
     case: &Case,
@@ -151,7 +151,7 @@ pub fn observe<P: BuildPage, L: PinPolicy>(
     reach: Reach,
 ) -> Option<Observed> {
     let page = P::build(&case.page)?;
-    let request = UnmapRequest::new(case.flags).ok()?.with_policy(policy);
+    let request = UnmapRequest::under(case.flags, policy).ok()?;
     let asked = Asked::new(case.flags, policy, request.context());
     let unpinned = !policy.mode().reads_pins() || L::Reading::read(&page) == Pins::None;
     let faults = Faults::at(case.fail);

@@ -1,7 +1,6 @@
 //! What readings of pins and policies must hold to.
 
 use super::{Broken, Walk};
-use crate::page::RefCounts;
 use crate::pin::{PIN_BIAS, PinCount, Pins};
 #[cfg(doc)]
 use crate::policy::PinMode;
@@ -37,16 +36,20 @@ pub fn reading(truth: PinCount, read: Pins) -> Result<(), Broken> {
 /// The refined reading of a page without pins sees none in fewer than half a bias of unexplained
 /// references.
 ///
-/// `counts` are the page's, while nothing moves. An overflowed count is read as pinned, and is
+/// `(refs, explained)` are the [counts](crate::pin::Refined::counts) of the page, while nothing moves. An overflowed count is read as pinned, and is
 /// exempt.
 ///
 /// # Errors
 ///
 /// [`Broken::PinMissed`], [`Broken::PinMiscounted`], and [`Broken::PinInvented`].
-pub fn refined_reading(truth: PinCount, counts: RefCounts, read: Pins) -> Result<(), Broken> {
+pub fn refined_reading(
+    truth: PinCount,
+    (refs, explained): (i32, u32),
+    read: Pins,
+) -> Result<(), Broken> {
     reading(truth, read)?;
-    let unexplained = i64::from(counts.refs).saturating_sub(i64::from(counts.explained));
-    let explained = counts.refs >= 0 && unexplained < i64::from(PIN_BIAS / 2);
+    let unexplained = i64::from(refs).saturating_sub(i64::from(explained));
+    let explained = refs >= 0 && unexplained < i64::from(PIN_BIAS / 2);
     if truth.total == 0 && explained && read.maybe_pinned() {
         return Err(Broken::PinInvented { unexplained, read });
     }

@@ -1,6 +1,6 @@
 //! Pins in the reference count, 1024 references each: Linux's representation for small pages.
 
-use super::PinError;
+use super::{PinError, Released};
 use crate::sync::{AtomicI32, Ordering, const_unless_loom, fence};
 use core::fmt;
 
@@ -27,18 +27,18 @@ pub const PIN_BIAS: u32 = 1024;
 /// This count knows only the pins that are taken from it. Where pins are counted elsewhere, as in a
 /// [`PinWord`](super::PinWord) beside it, each of those pins must hold a reference here: taken
 /// before the pin, and dropped after the unpin. Otherwise [`put_ref`](Self::put_ref) answers
-/// [`RefsLeft::Last`] and [`freeze`](Self::freeze) succeeds while the page is pinned.
+/// [`Released::Free`] and [`freeze`](Self::freeze) succeeds while the page is pinned.
 ///
 /// # Examples
 ///
 /// ```
-/// use pinfold::pin::{BiasedRefs, PinError, RefsLeft};
+/// use pinfold::pin::{BiasedRefs, PinError, Released};
 ///
 /// let refs = BiasedRefs::new(1);
 /// refs.pin()?;
 /// assert_eq!(refs.get(), 1025);
 /// assert!(refs.freeze(1).is_err(), "a pinned page is not freed");
-/// assert_eq!(refs.unpin(), Ok(RefsLeft::Some));
+/// assert_eq!(refs.unpin(), Ok(Released::Done));
 /// assert_eq!(refs.unpin(), Err(PinError::Underflow));
 /// assert!(refs.freeze(1).is_ok());
 /// assert_eq!(refs.pin(), Err(PinError::Free));
@@ -85,7 +85,7 @@ impl BiasedRefs {
     /// # Errors
     ///
     /// [`PinError::Underflow`] if none is left. Nothing has changed.
-    pub fn put_ref(&self) -> Result<RefsLeft, PinError> {
+    pub fn put_ref(&self) -> Result<Released, PinError> {
         self.sub(1)
     }
 
@@ -104,7 +104,7 @@ impl BiasedRefs {
     /// # Errors
     ///
     /// [`PinError::Underflow`] if there are fewer than 1024 references. Nothing has changed.
-    pub fn unpin(&self) -> Result<RefsLeft, PinError> {
+    pub fn unpin(&self) -> Result<Released, PinError> {
         self.sub(BIAS)
     }
 
@@ -169,7 +169,7 @@ impl BiasedRefs {
             })
     }
 
-    fn sub(&self, count: i32) -> Result<RefsLeft, PinError> {
+    fn sub(&self, count: i32) -> Result<Released, PinError> {
         // Release: pairs with the Acquire of `freeze` and with the fence below.
         let before = self
             .refs
@@ -178,25 +178,12 @@ impl BiasedRefs {
             })
             .map_err(|_| PinError::Underflow)?;
         if before != count {
-            return Ok(RefsLeft::Some);
+            return Ok(Released::Done);
         }
         // Pairs with the Release of all who dropped theirs earlier: the page is ours alone now.
         fence(Ordering::Acquire);
-        Ok(RefsLeft::Last)
+        Ok(Released::Free)
     }
-}
-
-/// Whether a dropped reference or pin was the last.
-///
-/// Exhaustive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[must_use = "who drops the last reference owns the page and frees it"]
-pub enum RefsLeft {
-    /// Others are left.
-    Some,
-    /// It was the last. The page belongs to the caller, who gives it back to its allocator. Nobody
-    /// else can get a reference.
-    Last,
 }
 
 /// The count that was found where another was expected. Nothing has changed.

@@ -1,6 +1,6 @@
 //! Pins of large pages: an exact count beside the reference count.
 
-use super::{BiasedRefs, PinCount, PinError, RefsLeft, UnexpectedRefs};
+use super::{BiasedRefs, PinCount, PinError, Released, UnexpectedRefs};
 use crate::sync::{AtomicU32, Ordering, const_unless_loom};
 
 /// A large page's reference count, and an exact count of its pins beside it.
@@ -20,7 +20,7 @@ use crate::sync::{AtomicU32, Ordering, const_unless_loom};
 ///
 /// The reference count does not tell the references of pins from others. One
 /// [`put_ref`](Self::put_ref) too many drops the reference of a pin, and the last one then answers
-/// [`RefsLeft::Last`] under that pin.
+/// [`Released::Free`] under that pin.
 #[derive(Debug)]
 pub struct LargePageRefs {
     refs: BiasedRefs,
@@ -80,7 +80,7 @@ impl LargePageRefs {
     /// # Errors
     ///
     /// [`PinError::Underflow`] if none is left. Nothing has changed.
-    pub fn put_ref(&self) -> Result<RefsLeft, PinError> {
+    pub fn put_ref(&self) -> Result<Released, PinError> {
         self.refs.put_ref()
     }
 
@@ -110,7 +110,7 @@ impl LargePageRefs {
     /// # Errors
     ///
     /// [`PinError::Underflow`] if no pin is held. Nothing has changed.
-    pub fn unpin(&self) -> Result<RefsLeft, PinError> {
+    pub fn unpin(&self) -> Result<Released, PinError> {
         // Release: pairs with the Acquire of `exact_pins`.
         self.pins
             .fetch_update(Ordering::Release, Ordering::Relaxed, |pins| {

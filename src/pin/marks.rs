@@ -5,24 +5,24 @@
 
 use super::PinCount;
 use super::field::update;
-use super::refusal::{BlockError, NotBlocked, NotParked, ParkError};
+use super::refusal::PinStateError;
 use crate::sync::{AtomicU64, Ordering};
 
 pub(super) const BLOCKED: u64 = 1 << 0;
 pub(super) const EVER_PINNED: u64 = 1 << 1;
 pub(super) const PARKED: u64 = 1 << 2;
 
-pub(super) fn block(word: &AtomicU64, pins: impl Fn(u64) -> PinCount) -> Result<(), BlockError> {
+pub(super) fn block(word: &AtomicU64, pins: impl Fn(u64) -> PinCount) -> Result<(), PinStateError> {
     // Acquire: pairs with the Release of `unpin`, so that whatever was done to the page under a pin
     // is over before the page is anything else.
     update(word, Ordering::Acquire, |bits| {
         let pins = pins(bits);
         if bits & BLOCKED != 0 {
-            Err(BlockError::AlreadyBlocked)
+            Err(PinStateError::Blocked)
         } else if pins.total != 0 {
-            Err(BlockError::Pinned(pins))
+            Err(PinStateError::Pinned(pins))
         } else if bits & PARKED != 0 {
-            Err(BlockError::Parked)
+            Err(PinStateError::Parked)
         } else {
             Ok(bits | BLOCKED)
         }
@@ -30,27 +30,27 @@ pub(super) fn block(word: &AtomicU64, pins: impl Fn(u64) -> PinCount) -> Result<
     .map(drop)
 }
 
-pub(super) fn unblock(word: &AtomicU64) -> Result<(), NotBlocked> {
+pub(super) fn unblock(word: &AtomicU64) -> Result<(), PinStateError> {
     // Release: pairs with the Acquire of `pin`. An AND changes no other bit, so it commutes with
     // the operations that are being refused meanwhile.
     let before = word.fetch_and(!BLOCKED, Ordering::Release);
     if before & BLOCKED == 0 {
-        Err(NotBlocked)
+        Err(PinStateError::NotBlocked)
     } else {
         Ok(())
     }
 }
 
-pub(super) fn park(word: &AtomicU64, pins: impl Fn(u64) -> PinCount) -> Result<(), ParkError> {
+pub(super) fn park(word: &AtomicU64, pins: impl Fn(u64) -> PinCount) -> Result<(), PinStateError> {
     // Release: pairs with the Acquire with which the mark is taken; whoever puts the page back sees
     // it taken off.
     update(word, Ordering::Release, |bits| {
         if bits & PARKED != 0 {
-            Err(ParkError::AlreadyParked)
+            Err(PinStateError::Parked)
         } else if bits & BLOCKED != 0 {
-            Err(ParkError::Blocked)
+            Err(PinStateError::Blocked)
         } else if pins(bits).total == 0 {
-            Err(ParkError::NotPinned)
+            Err(PinStateError::NotPinned)
         } else {
             Ok(bits | PARKED)
         }
@@ -58,11 +58,11 @@ pub(super) fn park(word: &AtomicU64, pins: impl Fn(u64) -> PinCount) -> Result<(
     .map(drop)
 }
 
-pub(super) fn unpark(word: &AtomicU64) -> Result<(), NotParked> {
+pub(super) fn unpark(word: &AtomicU64) -> Result<(), PinStateError> {
     // Acquire: pairs with the Release of `park`.
     let before = word.fetch_and(!PARKED, Ordering::Acquire);
     if before & PARKED == 0 {
-        Err(NotParked)
+        Err(PinStateError::NotParked)
     } else {
         Ok(())
     }

@@ -46,19 +46,19 @@ mod refusal;
 mod word;
 
 pub use account::{Charge, LedgerError, LedgerFault, OwnerId, OwnerUse};
-pub use biased::{BiasedRefs, PIN_BIAS, RefsLeft, UnexpectedRefs};
+pub use biased::{BiasedRefs, PIN_BIAS, UnexpectedRefs};
 pub use charged::{Account, Accounting, Charged};
 pub use guard::{PinAllError, PinGuard, ReleaseError};
 pub use large::LargePageRefs;
 pub use ledger::PinLedger;
 pub use owners::Owners;
 pub(crate) use pinnable::release;
-pub use pinnable::{Pinnable, Unpinned};
-pub use reading::{Biased, PinReading, Refined, refined_estimate};
+pub use pinnable::{Pinnable, Released};
+pub use reading::{Biased, PinReading, Refined};
 #[cfg(target_has_atomic = "64")]
 pub use refs::{PageRefs, RefsSnapshot};
 #[cfg(target_has_atomic = "64")]
-pub use refusal::{BlockError, NotBlocked, NotParked, ParkError};
+pub use refusal::PinStateError;
 #[cfg(target_has_atomic = "64")]
 pub use word::{PinWord, WordSnapshot};
 

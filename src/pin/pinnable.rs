@@ -2,7 +2,7 @@
 
 #[cfg(target_has_atomic = "64")]
 use super::PinWord;
-use super::{BiasedRefs, LargePageRefs, PinError, PinKind, RefsLeft};
+use super::{BiasedRefs, LargePageRefs, PinError, PinKind};
 
 /// A page that can be pinned.
 ///
@@ -14,7 +14,7 @@ use super::{BiasedRefs, LargePageRefs, PinError, PinKind, RefsLeft};
 ///
 /// ```
 /// use core::sync::atomic::{AtomicBool, Ordering};
-/// use pinfold::pin::{BiasedRefs, PinError, PinGuard, PinKind, Pinnable, Unpinned};
+/// use pinfold::pin::{BiasedRefs, PinError, PinGuard, PinKind, Pinnable, Released};
 ///
 /// struct Frame {
 ///     refs: BiasedRefs,
@@ -25,8 +25,8 @@ use super::{BiasedRefs, LargePageRefs, PinError, PinKind, RefsLeft};
 ///     fn try_pin(&self, _: PinKind) -> Result<(), PinError> {
 ///         self.refs.pin()
 ///     }
-///     fn unpin(&self, _: PinKind) -> Result<Unpinned, PinError> {
-///         self.refs.unpin().map(Unpinned::from)
+///     fn unpin(&self, _: PinKind) -> Result<Released, PinError> {
+///         self.refs.unpin()
 ///     }
 ///     fn set_dirty(&self) {
 ///         self.dirty.store(true, Ordering::Release);
@@ -53,7 +53,7 @@ pub trait Pinnable {
     /// # Errors
     ///
     /// [`PinError::Underflow`] if no such pin is held; nothing has changed.
-    fn unpin(&self, kind: PinKind) -> Result<Unpinned, PinError>;
+    fn unpin(&self, kind: PinKind) -> Result<Released, PinError>;
 
     /// Marks the page dirty: a device may have written to it.
     ///
@@ -63,14 +63,14 @@ pub trait Pinnable {
     /// Does what an unpin left to do, where this crate called [`unpin`](Self::unpin): when a guard
     /// releases its pins, or [`pin_fast`](super::race::pin_fast) drops one.
     ///
-    /// Never called with [`Unpinned::Done`]. The default does nothing.
+    /// Never called with [`Released::Done`]. The default does nothing.
     ///
     /// # Contract
     ///
     /// A page that is parked, or whose last reference can be a pin, overrides it: puts the page back
     /// on its list, or frees it. With the default such a page would stay off its list, or stay
     /// allocated with no reference.
-    fn settle(&self, duty: Unpinned) {
+    fn settle(&self, duty: Released) {
         let _ = duty;
     }
 }
@@ -80,7 +80,7 @@ pub trait Pinnable {
 /// Exhaustive: what a caller does not know it would not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use = "an unpin may leave a page to be put back or freed"]
-pub enum Unpinned {
+pub enum Released {
     /// Nothing.
     Done,
     /// The page was parked and this was its last pin: put it back on a list. Nobody else will. The
@@ -93,22 +93,13 @@ pub enum Unpinned {
     UnparkAndFree,
 }
 
-impl From<RefsLeft> for Unpinned {
-    fn from(left: RefsLeft) -> Self {
-        match left {
-            RefsLeft::Some => Self::Done,
-            RefsLeft::Last => Self::Free,
-        }
-    }
-}
-
 impl Pinnable for BiasedRefs {
     fn try_pin(&self, _: PinKind) -> Result<(), PinError> {
         self.pin()
     }
 
-    fn unpin(&self, _: PinKind) -> Result<Unpinned, PinError> {
-        self.unpin().map(Unpinned::from)
+    fn unpin(&self, _: PinKind) -> Result<Released, PinError> {
+        self.unpin()
     }
 }
 
@@ -117,8 +108,8 @@ impl Pinnable for LargePageRefs {
         self.pin()
     }
 
-    fn unpin(&self, _: PinKind) -> Result<Unpinned, PinError> {
-        self.unpin().map(Unpinned::from)
+    fn unpin(&self, _: PinKind) -> Result<Released, PinError> {
+        self.unpin()
     }
 }
 
@@ -130,7 +121,7 @@ impl Pinnable for PinWord {
     }
 
     #[inline]
-    fn unpin(&self, kind: PinKind) -> Result<Unpinned, PinError> {
+    fn unpin(&self, kind: PinKind) -> Result<Released, PinError> {
         self.unpin(kind)
     }
 }
@@ -142,13 +133,13 @@ macro_rules! forward_pinnable {
             fn try_pin(&self, kind: PinKind) -> Result<(), PinError> {
                 (**self).try_pin(kind)
             }
-            fn unpin(&self, kind: PinKind) -> Result<Unpinned, PinError> {
+            fn unpin(&self, kind: PinKind) -> Result<Released, PinError> {
                 (**self).unpin(kind)
             }
             fn set_dirty(&self) {
                 (**self).set_dirty();
             }
-            fn settle(&self, duty: Unpinned) {
+            fn settle(&self, duty: Released) {
                 (**self).settle(duty);
             }
         }
@@ -160,7 +151,7 @@ forward_pinnable!(&P, &mut P);
 /// Releases one pin and does what that leaves to do.
 pub(crate) fn release<P: Pinnable>(page: &P, kind: PinKind) -> Result<(), PinError> {
     match page.unpin(kind)? {
-        Unpinned::Done => {}
+        Released::Done => {}
         duty => page.settle(duty),
     }
     Ok(())

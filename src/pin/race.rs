@@ -22,19 +22,21 @@
 //! Weaker fences allow both to read the old value, and then a pinned page loses its entry: the
 //! device goes on with a page that the process no longer maps.
 //!
-//! That a pinned page is not *freed* hangs on e alone, which acts on the very counter that 2 acts
-//! on: [`BiasedRefs::freeze`](super::BiasedRefs::freeze) finds more than it expects, or
+//! Step e alone ensures that a pinned page is not *freed*, because it acts on the same counter as
+//! step 2: [`PageRefs::freeze`](super::PageRefs::freeze) and
+//! [`BiasedRefs::freeze`](super::BiasedRefs::freeze) find more than they expect, or
 //! [`PinWord::block`](super::PinWord::block) finds a pin; and if e is first, 2 is refused. With
-//! `PinWord`, `block` may stand for c and d as well.
+//! `PinWord` and `PageRefs`, `block` may stand for c and d as well. With `PinWord`, each pin must
+//! hold a reference of the count beside it, or the page is freed by whoever drops the last one.
 //!
 //! A page may be freed and used again between 1 and 2. Then 4 sees the entry changed: what the
 //! unmapper did before it let pins in again (`unfreeze`, `unblock`: Release) is seen by whoever gets
 //! one afterwards (`pin`: Acquire). An entry that is put back between 1 and 4, or that maps the same
 //! page again, is no harm: the entry maps the page, and the page is pinned.
 //!
-//! `tests/loom.rs` explores both representations, and shows for each step left out what breaks.
+//! `tests/loom.rs` explores each representation, and shows for each step left out what breaks.
 
-use super::{PinError, PinKind, Pinnable, Pins, Unpinned};
+use super::{PinError, PinGuard, PinKind, Pinnable, Pins};
 use crate::sync::{Ordering, fence};
 use core::fmt;
 
@@ -43,7 +45,10 @@ use core::fmt;
 /// `seen` is the entry as it was read, `reread` reads it again; both with whatever identifies it
 /// (the frame, and the rights that the pin relies on). Linux: `gup_pte_range`, `mm/gup.c`, 5.8.
 ///
-/// If dropping the pin leaves a duty ([`Unpinned`]), [`Pinnable::settle`] gets it.
+/// If dropping the pin leaves something to do ([`Released`](super::Released)),
+/// [`Pinnable::settle`] does it. If `reread` unwinds, the pin is dropped.
+///
+/// For several pages, all or none: [`PinGuard::pin_with`].
 ///
 /// # Errors
 ///
@@ -59,17 +64,18 @@ where
     E: PartialEq,
 {
     page.try_pin(kind).map_err(FastPinError::Refused)?;
+    // Drops the pin if `reread` unwinds.
+    let mut pin = PinGuard::adopt([page], kind);
     // Pairs with the fence in `second_look`: that one sees the pin, or we see the entry cleared.
     fence(Ordering::SeqCst);
     if reread() == seen {
+        core::mem::forget(pin);
         return Ok(());
     }
-    match page.unpin(kind) {
-        Ok(Unpinned::Done) => {}
-        Ok(duty) => page.settle(duty),
-        Err(error) => return Err(FastPinError::Lost(error)),
+    match pin.release() {
+        Ok(()) => Err(FastPinError::Changed),
+        Err(failed) => Err(FastPinError::Lost(failed.error)),
     }
-    Err(FastPinError::Changed)
 }
 
 /// Asks for the pins once more, after the entry was cleared.

@@ -1,7 +1,7 @@
 //! Reading pins out of a page: the raw heuristic, and the refined one without its false positives.
 
 use super::{PIN_BIAS, Pins};
-use crate::page::{PageLike, PageSnapshot, RefCounts, unsigned};
+use crate::page::{PageLike, PageSnapshot, unsigned};
 
 /// A way of reading the pins of a page.
 ///
@@ -99,7 +99,7 @@ impl PinReading for Biased {
 pub struct Refined;
 
 impl PinReading for Refined {
-    #[inline]
+    #[inline(always)]
     fn read_with<P: PageLike + ?Sized>(page: &P, seen: PageSnapshot) -> Pins {
         if let Some(count) = page.exact_pins() {
             return Pins::exactly(count);
@@ -107,10 +107,7 @@ impl PinReading for Refined {
         if unsigned(seen.refs) < PIN_BIAS {
             return Pins::None;
         }
-        maybe(
-            page,
-            refined_estimate::<PIN_BIAS>(RefCounts::of(page, seen)),
-        )
+        maybe(page, estimate_of(page, seen))
     }
 
     #[inline]
@@ -119,23 +116,60 @@ impl PinReading for Refined {
     }
 }
 
-/// How many pins of `BIAS` references each a count stands for, once the explained references are
-/// subtracted, rounded at half the bias.
-///
-/// Pure, and generic over the bias so that models can explore a small one. An overflowed count, or
-/// one that explains more references than there are (it moved too much to be trusted), is not
-/// refined: it reads as Linux reads it.
-#[must_use]
-#[inline]
-#[allow(clippy::arithmetic_side_effects)] // BIAS is not 0: asserted at compile time
-pub const fn refined_estimate<const BIAS: u32>(counts: RefCounts) -> u32 {
-    const { assert!(BIAS >= 2) };
-    let refs = unsigned(counts.refs);
-    match refs.checked_sub(counts.explained) {
-        // No more than i32::MAX and half of u32::MAX: it cannot wrap.
-        Some(unexplained) if counts.refs >= 0 => unexplained.wrapping_add(BIAS / 2) / BIAS,
-        _ => refs / BIAS,
+impl Refined {
+    /// The reference count of a page of which `seen` is a snapshot, and how many of the references
+    /// its state explains.
+    ///
+    /// A snapshot that holds the mappings is enough. Otherwise the counters may move while they are
+    /// read: the explained references are read before and after the reference count, and the
+    /// smaller number is used, so that mappings that go or come meanwhile do not explain too much.
+    ///
+    /// A page of more than one base page is not read that way: when it enters or leaves a cache,
+    /// all references of that cache move with one flag. Unless its snapshot holds the mappings, no
+    /// reference is explained, and the page reads as pinned from 1024 references on. Such a page
+    /// should keep an [exact count](PageLike::exact_pins), as every large folio does since Linux
+    /// 5.18.
+    #[must_use]
+    #[inline]
+    pub fn counts<P: PageLike + ?Sized>(page: &P, seen: PageSnapshot) -> (i32, u32) {
+        if let Some(maps) = seen.maps {
+            return (seen.refs, page.explained_refs(seen.flags, maps));
+        }
+        if page.base_pages() > 1 {
+            return (seen.refs, 0);
+        }
+        let before = page.explained_refs(seen.flags, page.map_count());
+        let refs = page.ref_count();
+        let after = page.explained_refs(page.flags(), page.map_count());
+        (refs, before.min(after))
     }
+
+    /// How many pins of `BIAS` references each a reference count stands for, once the explained
+    /// references are subtracted, rounded at half the bias.
+    ///
+    /// Pure, and generic over the bias so that models can explore a small one. An overflowed count,
+    /// or one with more explained references than references (it moved too much to be trusted), is
+    /// not refined: it reads as Linux reads it.
+    #[must_use]
+    #[inline]
+    #[allow(clippy::arithmetic_side_effects)] // BIAS is not 0: asserted at compile time
+    pub const fn estimate<const BIAS: u32>(refs: i32, explained: u32) -> u32 {
+        const { assert!(BIAS >= 2) };
+        let all = unsigned(refs);
+        match all.checked_sub(explained) {
+            // No more than i32::MAX and half of u32::MAX: it cannot wrap.
+            Some(unexplained) if refs >= 0 => unexplained.wrapping_add(BIAS / 2) / BIAS,
+            _ => all / BIAS,
+        }
+    }
+}
+
+/// The refined estimate. Out of line: few pages have 1024 references, and the walk keeps its
+/// registers.
+#[inline(never)]
+fn estimate_of<P: PageLike + ?Sized>(page: &P, seen: PageSnapshot) -> u32 {
+    let (refs, explained) = Refined::counts(page, seen);
+    Refined::estimate::<PIN_BIAS>(refs, explained)
 }
 
 /// The exact pins, or how many the references are enough for.

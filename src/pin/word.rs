@@ -2,8 +2,8 @@
 
 use super::field::{Field, update};
 use super::marks::{self, BLOCKED, EVER_PINNED, PARKED};
-use super::refusal::{BlockError, NotBlocked, NotParked, ParkError};
-use super::{PinCount, PinError, PinKind, Unpinned};
+use super::refusal::PinStateError;
+use super::{PinCount, PinError, PinKind, Released};
 use crate::sync::{AtomicU64, Ordering, const_unless_loom};
 
 /// An exact pin count for any page: short and long-term pins, and three flags, in one word.
@@ -41,7 +41,7 @@ use crate::sync::{AtomicU64, Ordering, const_unless_loom};
 /// releases that one, and its owner's unpin is refused instead: no count can tell the two apart. For
 /// the moment that a refusal takes, other threads may see one pin less. In either case the word at
 /// rest is right, and the unpin that leaves a parked page without pins answers
-/// [`Unpinned::Unpark`].
+/// [`Released::Unpark`].
 ///
 /// **Beside a reference count, each pin must hold a reference.** This word does not keep a page from
 /// being freed: a count beside it, such as [`BiasedRefs`](super::BiasedRefs), says "free" when *its*
@@ -52,14 +52,14 @@ use crate::sync::{AtomicU64, Ordering, const_unless_loom};
 /// # Examples
 ///
 /// ```
-/// use pinfold::pin::{BlockError, PinError, PinKind, PinWord, Unpinned};
+/// use pinfold::pin::{PinStateError, PinError, PinKind, PinWord, Released};
 ///
 /// let word = PinWord::new();
 /// word.pin(PinKind::Longterm)?;
-/// assert!(matches!(word.block(), Err(BlockError::Pinned(_))));
+/// assert!(matches!(word.block(), Err(PinStateError::Pinned(_))));
 ///
 /// assert!(word.park().is_ok(), "pinned, so it may wait off its list");
-/// assert_eq!(word.unpin(PinKind::Longterm), Ok(Unpinned::Unpark));
+/// assert_eq!(word.unpin(PinKind::Longterm), Ok(Released::Unpark));
 ///
 /// assert!(word.block().is_ok());
 /// assert_eq!(word.pin(PinKind::Short), Err(PinError::Blocked));
@@ -149,11 +149,11 @@ impl PinWord {
     ///
     /// [`PinError::Underflow`] if no pin of this kind is held. Nothing has changed.
     #[inline]
-    pub fn unpin(&self, kind: PinKind) -> Result<Unpinned, PinError> {
+    pub fn unpin(&self, kind: PinKind) -> Result<Released, PinError> {
         // Release: pairs with the Acquire of `block` and of `to_bits`.
         let before = self.bits.fetch_sub(unit(kind), Ordering::Release);
         if before & (BLOCKED | PARKED) == 0 && field(kind).surely_at_least(before, 1) {
-            return Ok(Unpinned::Done);
+            return Ok(Released::Done);
         }
         self.unpin_slow(before, kind)
     }
@@ -165,8 +165,8 @@ impl PinWord {
     ///
     /// # Errors
     ///
-    /// [`BlockError`] says what is in the way. Nothing has changed.
-    pub fn block(&self) -> Result<(), BlockError> {
+    /// [`PinStateError`] says what is in the way. Nothing has changed.
+    pub fn block(&self) -> Result<(), PinStateError> {
         marks::block(&self.bits, pins)
     }
 
@@ -174,13 +174,13 @@ impl PinWord {
     ///
     /// # Errors
     ///
-    /// [`NotBlocked`] if it was not blocked. Nothing has changed.
-    pub fn unblock(&self) -> Result<(), NotBlocked> {
+    /// [`PinStateError`] if it was not blocked. Nothing has changed.
+    pub fn unblock(&self) -> Result<(), PinStateError> {
         marks::unblock(&self.bits)
     }
 
     /// Marks a pinned page as parked: the unpin that brings its pins to zero says
-    /// [`Unpinned::Unpark`], and whoever that is puts it back on a list.
+    /// [`Released::Unpark`], and whoever that is puts it back on a list.
     ///
     /// The handshake that forgets no page: take the page off its list *first*, then park it. `Ok`:
     /// leave it alone from here on, for its last unpin may be putting it back already. `Err`: it is
@@ -188,8 +188,8 @@ impl PinWord {
     ///
     /// # Errors
     ///
-    /// [`ParkError`] says why not. Nothing has changed.
-    pub fn park(&self) -> Result<(), ParkError> {
+    /// [`PinStateError`] says why not. Nothing has changed.
+    pub fn park(&self) -> Result<(), PinStateError> {
         marks::park(&self.bits, pins)
     }
 
@@ -199,8 +199,8 @@ impl PinWord {
     ///
     /// # Errors
     ///
-    /// [`NotParked`] if it was not parked, or another was faster. Nothing has changed.
-    pub fn unpark(&self) -> Result<(), NotParked> {
+    /// [`PinStateError`] if it was not parked, or another was faster. Nothing has changed.
+    pub fn unpark(&self) -> Result<(), PinStateError> {
         marks::unpark(&self.bits)
     }
 
@@ -221,11 +221,11 @@ impl PinWord {
 
     /// An unpin of a parked page, or one that may have to be taken back.
     #[cold]
-    fn unpin_slow(&self, before: u64, kind: PinKind) -> Result<Unpinned, PinError> {
+    fn unpin_slow(&self, before: u64, kind: PinKind) -> Result<Released, PinError> {
         let after = before.wrapping_sub(unit(kind));
         let bits = field(kind).settle_subtraction(&self.bits, after)?;
         if bits & PARKED == 0 || pins(bits).total != 0 {
-            return Ok(Unpinned::Done);
+            return Ok(Released::Done);
         }
         // A page that was pinned again meanwhile stays parked: that pin's unpin comes here too.
         // Acquire: pairs with the Release of `park`, and with that of the unpins before.
@@ -233,10 +233,10 @@ impl PinWord {
             if bits & PARKED != 0 && pins(bits).total == 0 {
                 Ok(bits & !PARKED)
             } else {
-                Err(Unpinned::Done)
+                Err(Released::Done)
             }
         });
-        Ok(taken.map_or_else(|done| done, |_| Unpinned::Unpark))
+        Ok(taken.map_or_else(|done| done, |_| Released::Unpark))
     }
 }
 

@@ -54,7 +54,7 @@ where
     if !policy.mode().reads_pins() {
         return Ok(());
     }
-    let (verdict, pins) = policy::ask(policy, page, page.snapshot(), context, |_| operation);
+    let (verdict, pins) = policy::ask(policy, page, page.snapshot(), context, operation);
     if verdict.proceeds() {
         Ok(())
     } else {

@@ -29,9 +29,11 @@
 mod check;
 mod error;
 mod object;
+mod request;
 mod zone;
 
 pub use check::{PinnedError, check_pins};
 pub use error::{PlaceError, PlaceStop};
-pub use object::{PlaceRequest, place_and_pin};
+pub use object::place_and_pin;
+pub use request::PlaceRequest;
 pub use zone::{LongtermRule, Placed, Placement, Zone};

@@ -2,9 +2,10 @@
 
 use super::check::check_pins;
 use super::error::{PlaceError, PlaceStop};
-use super::zone::{LongtermRule, Placed, Placement, Zone};
+use super::request::PlaceRequest;
+use super::zone::{Placed, Zone};
 use crate::pin::{Biased, PinGuard, PinKind, PinReading, Pinnable, release};
-use crate::policy::{Context, Operation, PinPolicy, SkipOpportunistic};
+use crate::policy::{Operation, PinPolicy};
 use core::ops::Range;
 
 /// Pins all of `pages`, or none of them, after migrating those that must not be pinned where they
@@ -51,7 +52,7 @@ use core::ops::Range;
 /// # Examples
 ///
 /// ```
-/// use pinfold::pin::{BiasedRefs, PinError, PinKind, Pinnable, Unpinned};
+/// use pinfold::pin::{BiasedRefs, PinError, PinKind, Pinnable, Released};
 /// use pinfold::placement::{PlaceRequest, Placed, Zone, place_and_pin};
 /// use pinfold::{PageFlags, PageLike};
 ///
@@ -82,8 +83,8 @@ use core::ops::Range;
 ///     fn try_pin(&self, _: PinKind) -> Result<(), PinError> {
 ///         self.refs.pin()
 ///     }
-///     fn unpin(&self, _: PinKind) -> Result<Unpinned, PinError> {
-///         self.refs.unpin().map(Unpinned::from)
+///     fn unpin(&self, _: PinKind) -> Result<Released, PinError> {
+///         self.refs.unpin()
 ///     }
 /// }
 ///
@@ -128,52 +129,6 @@ where
                 stop,
                 lost: object.lost,
             })
-        }
-    }
-}
-
-/// How an object is to be pinned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PlaceRequest<L = SkipOpportunistic> {
-    /// How long the pins are meant to last.
-    pub kind: PinKind,
-    /// Which memory pages must leave before a long-term pin.
-    pub rule: LongtermRule,
-    /// How often each page is tried to be migrated; with 0, none is.
-    pub attempts: u32,
-    /// Which pins of others forbid a migration.
-    pub policy: L,
-    /// Who asks.
-    pub context: Context,
-}
-
-impl PlaceRequest {
-    /// The default for pins of this kind: the default [`LongtermRule`], three attempts,
-    /// [`SkipOpportunistic`].
-    #[must_use]
-    pub fn new(kind: PinKind) -> Self {
-        Self {
-            kind,
-            rule: LongtermRule::default(),
-            attempts: 3,
-            policy: SkipOpportunistic::new(),
-            context: Context::default(),
-        }
-    }
-}
-
-impl<L> PlaceRequest<L> {
-    /// The zone that the page has to leave, if it has to. A page that is pinned is not asked whether
-    /// it could be.
-    fn ask<P: Placed, E>(&self, page: &P, pinned: bool) -> Result<Option<Zone>, PlaceStop<E>> {
-        if !pinned {
-            page.pinnable(self.kind).map_err(PlaceStop::Refused)?;
-        }
-        let zone = page.zone();
-        match zone.placement(self.kind, self.rule) {
-            Placement::Pin => Ok(None),
-            Placement::MigrateFirst => Ok(Some(zone)),
-            Placement::Refuse => Err(PlaceStop::NotAllowed(zone)),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A pin is a reason against some operations, not against all. [`Operation::of`] reads the
 //! operation from the flags and the page; the [`Context`] says who asks and how hard; a
 //! [`PinPolicy`] answers with a [`PinVerdict`], when its [`PinMode`] says. Policies are zero-sized
-//! and monomorphised, and an embedder can write its own.
+//! and monomorphised; [`Policy`] is one that is chosen at run time, and an embedder can write its own.
 //!
 //! | policy | mode | pinned page, reclaim or demotion | migration, split | forced unmap, poison, munlock |
 //! | --- | --- | --- | --- | --- |
@@ -12,12 +12,13 @@
 //! | [`SkipOpportunistic`] | [`PerPage`](PinMode::PerPage) | skips the page | refuses | goes on |
 //! | [`SkipLongterm`] | [`PerPage`](PinMode::PerPage) | skips the page if long-term | refuses if long-term | goes on |
 //!
-//! Freeing a pinned page is refused by the last two whatever the pins are; the first two leave that
-//! to the freeze of the reference count, as Linux does.
+//! Freeing a page: [`IgnorePins`] leaves it to the freeze of the reference count, as Linux does.
+//! [`SkipPinned`] forbids it while the page may be pinned, and the last two while it is pinned in
+//! any way.
 
 mod policies;
 
-pub use policies::{IgnorePins, SkipLongterm, SkipOpportunistic, SkipPinned};
+pub use policies::{IgnorePins, Policy, SkipLongterm, SkipOpportunistic, SkipPinned};
 
 use crate::flags::{PageFlags, UnmapFlags};
 use crate::page::{PageLike, PageSnapshot};
@@ -61,11 +62,11 @@ impl Operation {
     ///    reclaim never passes `IGNORE_MLOCK`, so a port of it needs no new flag.
     /// 6. Everything else is reclaim.
     ///
-    /// The combinations of `MUNLOCK` that rule 1 leaves out are inconsistent, and the drivers refuse
-    /// them in [`PinMode::PerPage`]. Here they are what they would do to the page, and never a
-    /// forced unmap.
+    /// The combinations of `MUNLOCK` that rule 1 leaves out are inconsistent, and
+    /// [refused](crate::UnmapRequest::under) in [`PinMode::PerPage`]. Here they are what they would
+    /// do to the page, and never a forced unmap.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub const fn of(flags: UnmapFlags, page: PageFlags) -> Self {
         // Reclaim is the common case, so it is tested first.
         const OTHERS: UnmapFlags = UnmapFlags::MUNLOCK
@@ -272,6 +273,13 @@ pub trait PinPolicy {
         PinMode::PerPage
     }
 
+    /// Reads the pins of a page of which `seen` was just taken. Overridden only by a policy that is
+    /// chosen at run time and reads pins in more than one way.
+    #[inline(always)]
+    fn read<P: PageLike + ?Sized>(&self, page: &P, seen: PageSnapshot) -> Pins {
+        Self::Reading::read_with(page, seen)
+    }
+
     /// Whether `operation` may go on with a page that has these `pins`.
     fn verdict(&self, operation: Operation, context: Context, pins: Pins) -> PinVerdict;
 }
@@ -284,40 +292,54 @@ impl<L: PinPolicy + ?Sized> PinPolicy for &L {
         (**self).mode()
     }
 
+    #[inline(always)]
+    fn read<P: PageLike + ?Sized>(&self, page: &P, seen: PageSnapshot) -> Pins {
+        (**self).read(page, seen)
+    }
+
     #[inline]
     fn verdict(&self, operation: Operation, context: Context, pins: Pins) -> PinVerdict {
         (**self).verdict(operation, context, pins)
     }
 }
 
-/// Reads the pins of a page and asks a policy about them. Every question to a policy is asked here.
+/// Reads the pins of a page and asks a policy about an operation on it. Every question to a policy is
+/// asked here, or in [`judge`].
 ///
-/// `seen` is a snapshot of `page` that was just taken. `operation` says what is about to be done to
-/// a page with these flags, and is called only if the page may be pinned. Gives the verdict and the
-/// pins; without a mode that reads pins this is [`PinVerdict::Proceed`] and nothing is read.
-#[inline]
+/// `seen` is a snapshot of `page` that was just taken. Returns the verdict and the pins; in a mode
+/// that does not read pins, this is [`PinVerdict::Proceed`] and nothing is read.
+#[inline(always)]
 pub(crate) fn ask<P, L>(
     policy: &L,
     page: &P,
     seen: PageSnapshot,
     context: Context,
-    operation: impl FnOnce(PageFlags) -> Operation,
+    operation: Operation,
 ) -> (PinVerdict, Pins)
 where
     P: PageLike + ?Sized,
     L: PinPolicy + ?Sized,
 {
-    let (mut verdict, mut found) = (PinVerdict::Proceed, Pins::None);
-    let mode = policy.mode();
-    if mode.reads_pins() {
-        let pins = L::Reading::read_with(page, seen);
+    if policy.mode().reads_pins() {
+        let pins = policy.read(page, seen);
         if pins.maybe_pinned() {
-            verdict = policy.verdict(operation(seen.flags), context, pins);
-            if matches!(verdict, PinVerdict::NextVma) && !mode.is_per_vma() {
-                verdict = PinVerdict::SkipPage;
-            }
-            found = pins;
+            return (judge(policy, operation, context, pins), pins);
         }
     }
-    (verdict, found)
+    (PinVerdict::Proceed, Pins::None)
+}
+
+/// The policy's verdict on pins that are not none. A verdict that its mode does not have is read as
+/// "leave the page alone".
+#[inline(always)]
+pub(crate) fn judge<L: PinPolicy + ?Sized>(
+    policy: &L,
+    operation: Operation,
+    context: Context,
+    pins: Pins,
+) -> PinVerdict {
+    match policy.verdict(operation, context, pins) {
+        PinVerdict::NextVma if !policy.mode().is_per_vma() => PinVerdict::SkipPage,
+        verdict => verdict,
+    }
 }

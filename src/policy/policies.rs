@@ -1,6 +1,7 @@
-//! The four policies that come with the crate.
+//! The four policies that come with the crate, and the one that is any of them.
 
 use super::{Context, Operation, PinMode, PinPolicy, PinVerdict};
+use crate::page::{PageLike, PageSnapshot};
 use crate::pin::{Biased, PinReading, Pins, Refined};
 use core::marker::PhantomData;
 use static_assertions::assert_eq_size;
@@ -91,6 +92,72 @@ const fn forbidden(operation: Operation, counts: bool, pins: Pins) -> PinVerdict
         Operation::Migrate | Operation::Split if counts => PinVerdict::Refuse,
         Operation::Free if pins.maybe_pinned() => PinVerdict::Refuse,
         _ => PinVerdict::Proceed,
+    }
+}
+
+/// One of the crate's policies, chosen at run time: by a command line, or for each scan.
+///
+/// It decides exactly as the policy of the same name. A policy that is known at compile time should
+/// be that type: then what it does not need is not compiled.
+///
+/// Exhaustive: these are the policies of the crate.
+///
+/// # Examples
+///
+/// ```
+/// use pinfold::reclaim::{ScanControl, ScanFlags};
+/// use pinfold::{Policy, PinMode, PinPolicy};
+///
+/// let policy = if std::env::args().any(|arg| arg == "--ignore-pins") {
+///     Policy::IgnorePins
+/// } else {
+///     Policy::default()
+/// };
+/// let control = ScanControl::new(ScanFlags::direct()).with_policy(policy);
+/// assert_eq!(policy.mode(), PinMode::PerPage);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Policy {
+    /// [`IgnorePins`].
+    IgnorePins,
+    /// [`SkipPinned`].
+    SkipPinned,
+    /// [`SkipOpportunistic`], with the refined reading.
+    #[default]
+    SkipOpportunistic,
+    /// [`SkipLongterm`], with the refined reading.
+    SkipLongterm,
+}
+
+impl PinPolicy for Policy {
+    type Reading = Refined;
+
+    #[inline]
+    fn mode(&self) -> PinMode {
+        match self {
+            Self::IgnorePins => IgnorePins.mode(),
+            Self::SkipPinned => SkipPinned.mode(),
+            Self::SkipOpportunistic => <SkipOpportunistic>::new().mode(),
+            Self::SkipLongterm => <SkipLongterm>::new().mode(),
+        }
+    }
+
+    #[inline]
+    fn read<P: PageLike + ?Sized>(&self, page: &P, seen: PageSnapshot) -> Pins {
+        match self {
+            Self::IgnorePins | Self::SkipPinned => Biased::read_with(page, seen),
+            Self::SkipOpportunistic | Self::SkipLongterm => Refined::read_with(page, seen),
+        }
+    }
+
+    #[inline]
+    fn verdict(&self, operation: Operation, context: Context, pins: Pins) -> PinVerdict {
+        match self {
+            Self::IgnorePins => IgnorePins.verdict(operation, context, pins),
+            Self::SkipPinned => SkipPinned.verdict(operation, context, pins),
+            Self::SkipOpportunistic => <SkipOpportunistic>::new().verdict(operation, context, pins),
+            Self::SkipLongterm => <SkipLongterm>::new().verdict(operation, context, pins),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::policy::PinPolicy;
 use crate::unmap::FlushDebt;
 
 /// How many pages are isolated at a time (`SWAP_CLUSTER_MAX`, `include/linux/swap.h`, 5.8).
-pub const SWAP_CLUSTER_MAX: usize = 32;
+pub(super) const SWAP_CLUSTER_MAX: usize = 32;
 
 /// The pages of a batch that are unmapped and locked, and the flushes that are owed for them.
 pub(super) struct Batch<P> {

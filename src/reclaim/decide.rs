@@ -3,7 +3,9 @@
 //! Facts from `shrink_page_list` and `page_check_references` in `mm/vmscan.c`, Linux 5.8, in the
 //! order in which the [driver](super::shrink_page) asks them.
 
-use crate::flags::{PageFlags, UnmapFlags, VmFlags};
+use super::ops::Removal;
+use super::{ActivateReason, Fate, KeepReason};
+use crate::flags::{PageFlags, VmFlags};
 use bitflags::bitflags;
 use static_assertions::assert_not_impl_any;
 
@@ -62,6 +64,13 @@ impl ScanFlags {
     pub const fn background() -> Self {
         Self::direct().union(Self::BACKGROUND)
     }
+
+    /// Whether the scan may enter the filesystem for a page in this state: swap needs no filesystem.
+    #[must_use]
+    #[inline]
+    pub const fn may_enter_fs(self, page: PageFlags) -> bool {
+        self.contains(Self::FS) || (page.contains(PageFlags::SWAP_CACHE) && self.contains(Self::IO))
+    }
 }
 
 /// How a page was used of late (`page_referenced`).
@@ -114,50 +123,17 @@ pub const fn references(page: PageFlags, found: Referenced) -> (References, bool
     }
 }
 
-/// Whether the page is ruled out before anything else is asked.
+/// The fate of a page that is ruled out before anything else is asked; `None` if it is not.
 #[must_use]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Entrance {
-    /// It may not be reclaimed at all: activate.
-    Unevictable,
-    /// It is mapped, and may not be unmapped: keep.
-    Mapped,
-    /// Go on.
-    Open,
-}
-
-/// Whether the page is ruled out before anything else is asked.
 #[inline]
-pub const fn entrance(page: PageFlags, mapped: bool, scan: ScanFlags) -> Entrance {
+pub const fn entrance(page: PageFlags, mapped: bool, scan: ScanFlags) -> Option<Fate> {
     if page.contains(PageFlags::UNEVICTABLE) {
-        Entrance::Unevictable
+        Some(Fate::Activated(ActivateReason::Unevictable))
     } else if mapped && !scan.contains(ScanFlags::MAY_UNMAP) {
-        Entrance::Mapped
+        Some(Fate::Kept(KeepReason::Mapped))
     } else {
-        Entrance::Open
+        None
     }
-}
-
-/// Whether the filesystem may be entered for the page: swap needs no filesystem.
-#[must_use]
-#[inline]
-pub const fn may_enter_fs(page: PageFlags, scan: ScanFlags) -> bool {
-    scan.contains(ScanFlags::FS)
-        || (page.contains(PageFlags::SWAP_CACHE) && scan.contains(ScanFlags::IO))
-}
-
-/// Whether the page counts as dirty and as under writeback in the statistics: file pages alone do.
-#[must_use]
-#[inline]
-pub const fn counts_as(page: PageFlags) -> (bool, bool) {
-    if page.intersects(PageFlags::ANON.union(PageFlags::SWAP_BACKED)) {
-        return (false, false);
-    }
-    (
-        page.contains(PageFlags::DIRTY),
-        page.contains(PageFlags::WRITEBACK),
-    )
 }
 
 /// What to do with a page under writeback.
@@ -223,18 +199,6 @@ pub const fn backing(page: PageFlags, scan: ScanFlags) -> Backing {
     }
 }
 
-/// The flags with which reclaim unmaps a page.
-#[must_use]
-#[inline]
-pub const fn unmap_flags(page: PageFlags, extra: UnmapFlags) -> UnmapFlags {
-    let flags = extra.union(UnmapFlags::BATCH_FLUSH);
-    if page.contains(PageFlags::THP) {
-        flags.union(UnmapFlags::SPLIT_HUGE_PMD)
-    } else {
-        flags
-    }
-}
-
 /// What to do with a page, as far as it is dirty.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -275,41 +239,15 @@ pub const fn dirty(
     }
 }
 
-/// Whether the page is in the page cache or the swap cache.
+/// How a page that nothing maps leaves memory; `None` if it is in no cache, so that it is kept.
 #[must_use]
 #[inline]
-pub const fn has_mapping(page: PageFlags) -> bool {
-    page.intersects(PageFlags::PAGE_CACHE.union(PageFlags::SWAP_CACHE))
-}
-
-/// How a page that nothing maps leaves memory.
-#[must_use]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Leave {
-    /// It was freed lazily: its content is dropped.
-    Lazyfree,
-    /// Out of its cache.
-    FromCache,
-    /// It is in no cache, so nothing says how: keep.
-    NoMapping,
-}
-
-/// How a page that nothing maps leaves memory.
-#[inline]
-pub const fn leave(page: PageFlags) -> Leave {
+pub const fn leave(page: PageFlags) -> Option<Removal> {
     if page.contains(PageFlags::ANON) && !page.contains(PageFlags::SWAP_BACKED) {
-        Leave::Lazyfree
-    } else if has_mapping(page) {
-        Leave::FromCache
+        Some(Removal::Lazyfree)
+    } else if page.has_mapping() {
+        Some(Removal::FromCache)
     } else {
-        Leave::NoMapping
+        None
     }
-}
-
-/// Whether the swap slot of a page that is being activated is to be given back.
-#[must_use]
-#[inline]
-pub const fn frees_swap(page: PageFlags, swap_full: bool) -> bool {
-    page.contains(PageFlags::SWAP_CACHE) && (swap_full || page.contains(PageFlags::MLOCKED))
 }

@@ -1,6 +1,6 @@
 //! The fate of one isolated page, in two halves: up to its unmapping, and after the TLB flush.
 
-use super::decide::{self, Backing, Dirty, Entrance, References, ScanFlags};
+use super::decide::{self, Backing, Dirty, References, ScanFlags};
 use super::ops::PageOps;
 use super::stats::Stats;
 use super::{ActivateReason, Fate, KeepReason, ScanControl};
@@ -84,7 +84,7 @@ where
         return None;
     }
     let (seen, context) = (page.snapshot(), control.context);
-    let (verdict, pins) = policy::ask(&control.policy, page, seen, context, |_| operation);
+    let (verdict, pins) = policy::ask(&control.policy, page, seen, context, operation);
     (!verdict.proceeds()).then_some(pins)
 }
 
@@ -235,12 +235,11 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
             return Err(Some(set_aside(control, pins)));
         }
         let page = self.page.flags();
-        match decide::entrance(page, self.page.map_count() != 0, control.flags) {
-            Entrance::Unevictable => return activated(ActivateReason::Unevictable),
-            Entrance::Mapped => return kept(KeepReason::Mapped),
-            Entrance::Open => {}
+        let mapped = self.page.map_count() != 0;
+        if let Some(fate) = decide::entrance(page, mapped, control.flags) {
+            return Err(Some(fate));
         }
-        let may_enter_fs = decide::may_enter_fs(page, control.flags);
+        let may_enter_fs = control.flags.may_enter_fs(page);
         self.count_io(page);
         if page.contains(PageFlags::WRITEBACK) {
             let fate = self.under_writeback(page, may_enter_fs);

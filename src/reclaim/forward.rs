@@ -4,7 +4,7 @@ use super::decide::Referenced;
 use super::lists::{Lists, Lru, Watermark};
 use super::ops::{PageOps, PageOut, Removal};
 use crate::flags::PageFlags;
-use crate::pin::{Owners, Pins, RefsLeft};
+use crate::pin::{Owners, Pins, Released};
 use crate::policy::PinPolicy;
 use crate::rmap::Outcome;
 use crate::unmap::{Attempt, FlushDebt, UnmapError, UnmapRequest};
@@ -51,7 +51,7 @@ impl<B: PageOps + ?Sized> PageOps for &mut B {
         split(page: &Self::Page) -> Attempt;
         write_out(page: &Self::Page) -> PageOut;
         release_buffers(page: &Self::Page) -> Attempt;
-        put_last(page: &Self::Page) -> Option<RefsLeft>;
+        put_last(page: &Self::Page) -> Option<Released>;
         write_room() -> u32;
         submit() -> ();
         failed(page: &Self::Page, error: UnmapError<Self::Error>) -> ();

@@ -146,10 +146,8 @@ pub struct Watermark {
     pub high: u64,
 }
 
-/// How many base pages a scan might still reclaim: what is on the lists that it would scan. Parked
-/// pages are left out (`zone_reclaimable_pages`).
-#[must_use]
-pub fn reclaimable_pages<B: Lists>(lists: &B) -> u64 {
+/// The base pages on the lists that a scan would scan.
+pub(super) fn reclaimable_pages<B: Lists>(lists: &B) -> u64 {
     Lru::ALL
         .into_iter()
         .filter(|&list| is_scanned(list, lists))

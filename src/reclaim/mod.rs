@@ -16,18 +16,17 @@ mod scan;
 mod stats;
 mod steps;
 
-pub use batch::SWAP_CLUSTER_MAX;
 pub use decide::{Referenced, References, ScanFlags};
 pub use fate::shrink_page;
 pub use futility::{Futile, Futility};
-pub use lists::{Lists, Lru, Unparked, Watermark, reclaimable_pages, unpark};
+pub use lists::{Lists, Lru, Unparked, Watermark, unpark};
 pub use ops::{PageOps, PageOut, Removal};
 pub use page_lists::{Link, ListError, PageLists, Place};
 pub use park::Parking;
 pub use scan::{LruScan, Progress};
 pub use stats::Stats;
 
-use crate::flags::{UnknownFlags, UnmapFlags};
+use crate::flags::{BadFlags, UnmapFlags};
 use crate::pin::Pins;
 use crate::policy::{Context, PinPolicy, Requester, SkipOpportunistic};
 
@@ -177,12 +176,14 @@ impl<L> ScanControl<L> {
     ///
     /// # Errors
     ///
-    /// [`UnknownFlags`] if a bit is set that [`UnmapFlags`] does not name.
-    pub fn with_unmap_flags(self, unmap: UnmapFlags) -> Result<Self, UnknownFlags> {
-        Ok(Self {
-            unmap: unmap.check()?,
-            ..self
-        })
+    /// [`BadFlags::Unknown`] if a bit is set that [`UnmapFlags`] does not name, and
+    /// [`BadFlags::Munlock`] for `MUNLOCK`: reclaim adds `SPLIT_HUGE_PMD` where a page is huge.
+    pub fn with_unmap_flags(self, unmap: UnmapFlags) -> Result<Self, BadFlags> {
+        let unmap = unmap.check()?;
+        if unmap.contains(UnmapFlags::MUNLOCK) {
+            return Err(BadFlags::Munlock(UnmapFlags::SPLIT_HUGE_PMD));
+        }
+        Ok(Self { unmap, ..self })
     }
 
     /// What the scan may do.

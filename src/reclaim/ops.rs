@@ -3,7 +3,7 @@
 use super::decide::Referenced;
 use crate::flags::PageFlags;
 use crate::page::PageLike;
-use crate::pin::RefsLeft;
+use crate::pin::Released;
 use crate::policy::PinPolicy;
 use crate::rmap::Outcome;
 use crate::unmap::{Attempt, FlushDebt, UnmapError, UnmapRequest};
@@ -178,10 +178,10 @@ pub trait PageOps {
     }
 
     /// Drops the caller's reference on a page in no cache, which had no other reference when it was
-    /// unlocked. [`RefsLeft::Last`]: the page is freed. [`RefsLeft::Some`]: somebody else has found
+    /// unlocked. [`Released::Free`]: the page is freed. [`Released::Done`]: somebody else has found
     /// the page meanwhile and frees it. `None`, the default: the reference is not dropped, and the
     /// page is kept.
-    fn put_last(&mut self, page: &Self::Page) -> Option<RefsLeft> {
+    fn put_last(&mut self, page: &Self::Page) -> Option<Released> {
         None
     }
 

@@ -4,7 +4,7 @@
 use super::active::age_page;
 use super::batch::{Batch, SWAP_CLUSTER_MAX};
 use super::lap::{Lap, Turn};
-use super::lists::{Lists, Lru};
+use super::lists::{Lists, Lru, reclaimable_pages};
 use super::plan::plan;
 use super::stats::Stats;
 use super::{KeepReason, ScanControl};
@@ -86,6 +86,16 @@ struct Pinned {
 }
 
 impl LruScan {
+    /// How many pages are isolated at a time (`SWAP_CLUSTER_MAX`, `include/linux/swap.h`, 5.8).
+    pub const BATCH: usize = SWAP_CLUSTER_MAX;
+
+    /// How many base pages a pass over `lists` might still reclaim: what is on the lists that it
+    /// would scan. Parked pages are left out (`zone_reclaimable_pages`).
+    #[must_use]
+    pub fn reclaimable_pages<B: Lists>(lists: &B) -> u64 {
+        reclaimable_pages(lists)
+    }
+
     /// A pass for `target` base pages.
     #[must_use]
     pub fn new(target: u64) -> Self {

@@ -20,8 +20,10 @@ use core::fmt;
 /// ```
 /// use pinfold::reclaim::{KeepReason, Stats};
 ///
+/// let mut of_one_cpu = Stats::default();
+/// of_one_cpu.scanned = 3;
+/// of_one_cpu.freed = 3;
 /// let mut all = Stats::default();
-/// let of_one_cpu = Stats { scanned: 3, freed: 3, ..Stats::default() };
 /// all.merge(&of_one_cpu);
 /// assert!(all.is_conserved());
 /// assert_eq!(all.kept_for(KeepReason::Dirty), 0);

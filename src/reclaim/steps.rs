@@ -1,12 +1,12 @@
 //! The steps on the way to a page's fate. Each calls the embedder for one thing.
 
-use super::decide::{self, Leave, References, ScanFlags, UnderWriteback};
+use super::decide::{self, References, ScanFlags, UnderWriteback};
 use super::fate::{Step, set_aside};
-use super::ops::{PageOps, PageOut, Removal};
+use super::ops::{PageOps, PageOut};
 use super::{ActivateReason, Fate, KeepReason};
 use crate::flags::{PageFlags, UnmapFlags};
 use crate::page::PageLike;
-use crate::pin::RefsLeft;
+use crate::pin::Released;
 use crate::policy::{Operation, PinPolicy};
 use crate::rmap::Outcome;
 use crate::unmap::{Attempt, Stop, UnmapRequest, Verdict};
@@ -14,8 +14,8 @@ use crate::unmap::{Attempt, Stop, UnmapRequest, Verdict};
 impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
     #[inline]
     pub(super) fn count_io(&mut self, page: PageFlags) {
-        let (dirty, writeback) = decide::counts_as(page);
-        let through_device = (dirty || writeback) && decide::has_mapping(page);
+        let (dirty, writeback) = page.counts_as_io();
+        let through_device = (dirty || writeback) && page.has_mapping();
         let congested = through_device && self.ops.is_congested(self.page)
             || writeback && page.contains(PageFlags::RECLAIM);
         self.shared.stats.io(dirty, writeback, congested);
@@ -97,7 +97,7 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
     pub(super) fn unmap(&mut self) -> Result<(), Fate> {
         let before = self.page.flags();
         let control = self.shared.control;
-        let mut flags = decide::unmap_flags(before, control.unmap);
+        let mut flags = UnmapFlags::for_reclaim(before, control.unmap);
         // Not in `PinMode::Ignore`, where the flags are Linux's own.
         if control.policy.mode().reads_pins() {
             flags |= UnmapFlags::OPPORTUNISTIC;
@@ -159,19 +159,17 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
             if self.ops.release_buffers(self.page) == Attempt::Refused {
                 return Err(Fate::Activated(ActivateReason::Buffers));
             }
-            if !decide::has_mapping(self.page.flags()) && self.page.ref_count() == 1 {
+            if !self.page.flags().has_mapping() && self.page.ref_count() == 1 {
                 self.unlock();
                 return match self.ops.put_last(self.page) {
-                    Some(RefsLeft::Last) => Ok(Fate::Freed),
-                    Some(RefsLeft::Some) => Ok(Fate::Raced),
+                    Some(Released::Free | Released::UnparkAndFree) => Ok(Fate::Freed),
+                    Some(Released::Done | Released::Unpark) => Ok(Fate::Raced),
                     None => Err(Fate::Kept(KeepReason::NoMapping)),
                 };
             }
         }
-        let how = match decide::leave(self.page.flags()) {
-            Leave::Lazyfree => Removal::Lazyfree,
-            Leave::FromCache => Removal::FromCache,
-            Leave::NoMapping => return Err(Fate::Kept(KeepReason::NoMapping)),
+        let Some(how) = decide::leave(self.page.flags()) else {
+            return Err(Fate::Kept(KeepReason::NoMapping));
         };
         match self.ops.remove(self.page, how) {
             Attempt::Done => Ok(Fate::Freed),
@@ -184,7 +182,7 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
     pub(super) fn activate(&mut self, fate: Fate) -> Fate {
         let page = self.page.flags();
         let swap_full = page.contains(PageFlags::SWAP_CACHE) && self.ops.is_swap_full(self.page);
-        if decide::frees_swap(page, swap_full) {
+        if page.frees_swap(swap_full) {
             self.ops.free_swap(self.page);
         }
         if page.contains(PageFlags::MLOCKED) {

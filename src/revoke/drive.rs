@@ -142,7 +142,7 @@ impl<'l> Step<'l> {
         }
     }
 
-    /// Asks the shrinker for pages, as [`shrink_pages`](crate::shrinker::shrink_pages) does.
+    /// Asks the shrinker for pages, as [`Pass::shrink_pages`](crate::shrinker::Pass::shrink_pages) does.
     fn shrink<S: Shrinker + ?Sized>(&mut self, shrinker: &mut S, pages: u64) -> Event {
         let pass = self.pass.insert(Pass::begin_full(shrinker));
         let ended = pass.run(shrinker, Pass::MAX_BATCHES, Some(pages));

@@ -1,23 +1,24 @@
-//! The revocation ladder: asking, waiting, stopping the hardware, giving up, each in its time.
+//! The revocation ladder: ask, wait, stop the hardware, give up, each with a deadline.
 
 use crate::debug::debug_fields;
 use core::fmt;
 
-/// The way from needing pages that are pinned to having them, or to knowing that they do not come.
+/// The state machine that gets pinned pages back from one owner, or gives up.
 ///
-/// Fed with [`Event`]s and the time, it answers with the [`Action`] to take. The time is a tick
-/// count in the embedder's unit; one that is smaller than the latest seen counts as the latest.
+/// Each [`step`](Self::step) takes an [`Event`] and the time, and returns the [`Action`] to take. The
+/// time is a tick count in the embedder's unit; a time before the latest one seen counts as the
+/// latest.
 ///
 /// # What it guarantees
 ///
-/// - One event climbs one rung at most, so none is skipped: the hardware is stopped only after its
-///   owner was asked, and nobody gives up before the shrinker was called. A "no" ends a rung early.
-/// - It ends. A rung that time ended is followed by one whose time counts from when it *should* have
-///   ended, so from the sum of the deadlines after the start on, three events end it, whatever
-///   came before. A clock that ticks late shortens the rungs above; let it tick at
+/// - One event moves it by one [`Rung`] at most. So the hardware is stopped only after the owner was
+///   asked, and it gives up only after the shrinker was called. A refusal ends a rung early.
+/// - It ends. Each deadline is measured from the previous deadline, not from the event that came
+///   late. So when all deadlines together have passed since the start, three more events end it. A
+///   late event shortens the rungs that follow; feed a [`Tick`](Event::Tick) at the time of
 ///   [`WaitUntil`](Action::WaitUntil).
-/// - One of [`Done`](Action::Done) and [`GiveUp`](Action::GiveUp) is answered, once, and after it
-///   only [`Nothing`](Action::Nothing). Either is when the owner is told that all is clear.
+/// - It returns one of [`Done`](Action::Done) and [`GiveUp`](Action::GiveUp) once, and afterwards only
+///   [`Nothing`](Action::Nothing). With either, the owner is told that all is clear.
 ///
 /// # Examples
 ///
@@ -53,7 +54,7 @@ debug_fields!(Ladder {
 });
 
 impl Ladder {
-    /// `needed` pages are sought; nobody has been asked yet.
+    /// A ladder that is to get `needed` base pages back; the owner is not asked yet.
     #[must_use]
     pub const fn new(needed: u64, deadlines: Deadlines) -> Self {
         Self {
@@ -67,9 +68,9 @@ impl Ladder {
         }
     }
 
-    /// Takes note of what happened by `now`, and says what to do.
+    /// Takes an event at the tick `now`, and returns what to do.
     ///
-    /// The first event starts it, with [`Ask`](Action::Ask); if nothing is needed, it is done.
+    /// The first event returns [`Ask`](Action::Ask), or [`Done`](Action::Done) if no page is needed.
     pub fn step(&mut self, event: Event, now: u64) -> Action {
         self.latest = self.latest.max(now);
         if self.rung.is_final() {
@@ -91,7 +92,7 @@ impl Ladder {
         self.climb(event)
     }
 
-    /// Where it stands.
+    /// The current rung.
     #[must_use]
     pub const fn rung(&self) -> Rung {
         self.rung
@@ -159,7 +160,7 @@ impl Ladder {
     }
 }
 
-/// How long each rung may take, in ticks. 0 goes on with the next event.
+/// How long each rung may take, in ticks. After 0 ticks, the next event moves on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Deadlines {
     /// For the owner to answer, or to give pages back at once.
@@ -182,7 +183,7 @@ impl Deadlines {
 
 /// A rung of the ladder, in order.
 ///
-/// Exhaustive: a driver should know where it stands.
+/// Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rung {
     /// Nobody has been asked.
@@ -200,7 +201,7 @@ pub enum Rung {
 }
 
 impl Rung {
-    /// Whether the ladder has ended there.
+    /// Whether the ladder has ended.
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(self, Self::GivenUp | Self::Done)
@@ -209,20 +210,20 @@ impl Rung {
 
 /// What happened.
 ///
-/// Exhaustive: nothing else moves the ladder.
+/// Exhaustive: there are no other events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
     /// Time went by.
     Tick,
     /// So many pages came back, from anywhere.
     PagesBack(u64),
-    /// Whoever was asked on this rung will not, or cannot.
+    /// The owner or the shrinker that was asked last gives nothing back.
     Refused,
 }
 
 /// What to do.
 ///
-/// Exhaustive: an action that its driver does not know would not be done.
+/// Exhaustive: a caller must know what to do with each.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -233,7 +234,7 @@ pub enum Action {
         /// Until when the answer is waited for.
         until: u64,
     },
-    /// Nothing but to feed what happens, and a [`Tick`](Event::Tick) at this time.
+    /// Wait. Feed events as they happen, and a [`Tick`](Event::Tick) at this time.
     WaitUntil(u64),
     /// Have the device's shrinker stop the hardware and give pages back.
     Shrink {
@@ -242,17 +243,18 @@ pub enum Action {
         /// Until when they are waited for.
         until: u64,
     },
-    /// They do not come. Tell the owner that all is clear, and decide what gives way instead.
+    /// The pages do not come back. Tell the owner that all is clear, and find memory elsewhere.
     GiveUp(Shortfall),
-    /// They are back. Tell the owner that all is clear, if it was asked.
+    /// The pages are back. Tell the owner that all is clear, if it was asked.
     Done,
-    /// It had ended before.
+    /// Nothing: it ended before.
     Nothing,
 }
 
-/// What was missing when the ladder gave up: for whoever decides what happens out of memory.
+/// The pages that were missing when the ladder gave up, for the code that handles being out of
+/// memory.
 ///
-/// [`Owners`](crate::pin::Owners) says who has it.
+/// [`Owners`](crate::pin::Owners) says who has them pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shortfall {
     /// Pages needed.
@@ -261,7 +263,7 @@ pub struct Shortfall {
     pub back: u64,
     /// The tick at which the owner was asked.
     pub since: u64,
-    /// The tick at which it was given up.
+    /// The tick at which the ladder gave up.
     pub until: u64,
     /// Why.
     pub why: WhyShort,

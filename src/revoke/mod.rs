@@ -4,7 +4,7 @@
 //! asked. [`Owners`](crate::pin::Owners) says who pins how much since when, in the order in which to
 //! ask. [`Pressure`] tells one owner that memory is short, and later that all is clear. [`Ladder`]
 //! goes from asking to waiting to stopping the hardware, each for a limited time, and ends in every
-//! case: with the pages, or with a [`Shortfall`] for whoever decides what happens out of memory. All
+//! case: with the pages, or with a [`Shortfall`]. All
 //! of these are plain state, and the time is an argument. [`drive`] carries the ladder's steps out on
 //! a device.
 //!

@@ -11,7 +11,7 @@
 //! | [`Plan`] | the arithmetic, pure |
 //! | [`Pass`] | one shrinker's turn, a batch at a time, resumable |
 //! | [`shrink_slab`] | a whole turn |
-//! | [`shrink_pages`] | a turn that asks for so many pages, whatever the arithmetic says |
+//! | [`Pass::shrink_pages`] | a turn that asks for so many pages, whatever the arithmetic says |
 //! | [`shrink_all`] | a turn of each shrinker until a target is met |
 
 mod all;
@@ -19,7 +19,7 @@ mod pass;
 mod plan;
 
 pub use all::{Registered, ShrunkAll, shrink_all};
-pub use pass::{Ended, Pass, Shrunk, shrink_pages, shrink_slab};
+pub use pass::{Ended, Pass, Shrunk, shrink_slab};
 pub use plan::{Plan, PriorityError};
 
 use core::num::NonZeroU64;

@@ -59,7 +59,7 @@ debug_fields!(Pass {
 });
 
 impl Pass {
-    /// How many batches [`shrink_slab`], [`shrink_pages`] and [`shrink_all`](super::shrink_all) scan
+    /// How many batches [`shrink_slab`], [`Pass::shrink_pages`] and [`shrink_all`](super::shrink_all) scan
     /// in one turn of a shrinker: 134 million objects at the default batch.
     ///
     /// Linux has no such bound: its loop runs for as long as a shrinker claims to have objects. The
@@ -245,15 +245,17 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Asks a shrinker for so many pages, from all that it holds: the last resort before giving up, for
-/// which a device stops its hardware.
-///
-/// Ends at `pages`, after each object was scanned once, or at [`Pass::MAX_BATCHES`]. What was
-/// put off before is not scanned.
-pub fn shrink_pages<S: Shrinker + ?Sized>(shrinker: &mut S, pages: u64) -> Shrunk {
-    let mut pass = Pass::begin_full(shrinker);
-    pass.run(shrinker, Pass::MAX_BATCHES, Some(pages));
-    pass.finish(&mut Deferred::default())
+impl Pass {
+    /// Asks a shrinker for so many pages, from all that it holds: the last resort before giving up,
+    /// for which a device stops its hardware.
+    ///
+    /// Ends at `pages`, after each object was scanned once, or at [`Pass::MAX_BATCHES`]. What was
+    /// put off before is not scanned.
+    pub fn shrink_pages<S: Shrinker + ?Sized>(shrinker: &mut S, pages: u64) -> Shrunk {
+        let mut pass = Self::begin_full(shrinker);
+        pass.run(shrinker, Self::MAX_BATCHES, Some(pages));
+        pass.finish(&mut Deferred::default())
+    }
 }
 
 /// Why a shrinker's turn ended.

@@ -5,65 +5,27 @@
 
 use super::embed::{CounterDelta, NewEntry};
 use super::tlb::FlushMode;
+use super::verdict::Verdict;
 use crate::flags::{PageFlags, PteFlags, UnmapFlags, VmFlags};
 
-/// What the gate says before anything in a VMA is touched.
-#[must_use]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Gate {
-    /// MUNLOCK looks for locked VMAs, and this one is not locked: next VMA.
-    NotLocked,
-    /// MIGRATION of device memory that cannot be migrated: next VMA.
-    NotMigratable,
-    /// Walk the entries, unless the pins forbid it.
-    Walk(Split),
-}
-
-/// Whether the huge mapping is split before the walk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Split {
-    /// It is left as it is.
-    No,
-    /// Into base-page entries.
-    Plain,
-    /// Into migration entries.
-    Freeze,
-}
-
-impl Split {
-    /// The split that these flags ask for.
-    #[must_use]
-    #[inline]
-    pub const fn of(flags: UnmapFlags) -> Self {
-        match (
-            flags.contains(UnmapFlags::SPLIT_HUGE_PMD),
-            flags.contains(UnmapFlags::SPLIT_FREEZE),
-        ) {
-            (false, _) => Self::No,
-            (true, false) => Self::Plain,
-            (true, true) => Self::Freeze,
-        }
-    }
-}
-
-/// The gate: what flags and states alone say about a page in a VMA.
+/// The gate: the verdict on a page in a VMA that flags and states alone give, before anything is
+/// touched; `None` to walk the entries, unless the pins forbid it.
 ///
-/// The pin policy is asked between the two early answers and the split; it needs to read the
-/// page's counters, and once per page is enough for most.
+/// The pin policy is asked between the gate and the split of a huge mapping: it reads the page's
+/// counters, and for most policies once for the page is enough.
+#[must_use]
 #[inline]
-pub const fn gate(flags: UnmapFlags, vma: VmFlags, page: PageFlags) -> Gate {
+pub const fn gate(flags: UnmapFlags, vma: VmFlags, page: PageFlags) -> Option<Verdict> {
     if flags.contains(UnmapFlags::MUNLOCK) && !vma.contains(VmFlags::LOCKED) {
-        return Gate::NotLocked;
+        return Some(Verdict::NotLocked);
     }
     if flags.contains(UnmapFlags::MIGRATION)
         && page.contains(PageFlags::ZONE_DEVICE)
         && !page.contains(PageFlags::DEVICE_PRIVATE)
     {
-        return Gate::NotMigratable;
+        return Some(Verdict::NotMigratable);
     }
-    Gate::Walk(Split::of(flags))
+    None
 }
 
 /// What is to be done with an entry before it is cleared.
@@ -82,21 +44,16 @@ pub enum Look {
     /// Page and entry are inconsistent: an error.
     Wrong(Inconsistency),
     /// Take it.
-    Take(Take),
-}
-
-/// How an entry is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct Take {
-    /// What kind of entry it is.
-    pub kind: TakeKind,
-    /// First try to un-share the page table; if that succeeds, the walk is over.
-    pub unshare: bool,
-    /// Then test and clear young; if young, stop.
-    pub test_young: bool,
-    /// Then clear it, with this flush.
-    pub flush: FlushMode,
+    Take {
+        /// What kind of entry it is.
+        kind: TakeKind,
+        /// First try to un-share the page table; if that succeeds, the walk is over.
+        unshare: bool,
+        /// Then test and clear young; if young, stop.
+        test_young: bool,
+        /// Then clear it, with this flush.
+        flush: FlushMode,
+    },
 }
 
 /// The kinds of entries that are taken in different ways.
@@ -127,46 +84,59 @@ pub enum Inconsistency {
 /// What is to be done with an entry, before it is cleared.
 #[inline]
 pub const fn look(flags: UnmapFlags, vma: VmFlags, page: PageFlags, entry: PteFlags) -> Look {
-    let pmd = entry.contains(PteFlags::PMD);
     let migration = flags.contains(UnmapFlags::MIGRATION);
-    if pmd && migration {
-        let huge = page.contains(PageFlags::THP) && !page.contains(PageFlags::HUGETLB);
-        if !huge || flags.contains(UnmapFlags::SPLIT_HUGE_PMD) {
-            return Look::Wrong(Inconsistency::UnexpectedPmd);
+    if entry.contains(PteFlags::PMD) {
+        rare();
+        if migration && is_whole(flags, page) {
+            return Look::Take {
+                kind: TakeKind::Pmd,
+                unshare: false,
+                test_young: false,
+                flush: FlushMode::Now,
+            };
         }
-        return Look::Take(Take {
-            kind: TakeKind::Pmd,
-            unshare: false,
-            test_young: false,
-            flush: FlushMode::Now,
-        });
+        // Linux asks about locked VMAs before it halts, but not under MIGRATION.
+        if !migration && !flags.contains(UnmapFlags::IGNORE_MLOCK) {
+            if vma.contains(VmFlags::LOCKED) {
+                return Look::Mlocked {
+                    mlock_page: !page.is_compound(),
+                };
+            }
+            if flags.contains(UnmapFlags::MUNLOCK) {
+                return Look::NextEntry;
+            }
+        }
+        return Look::Wrong(Inconsistency::UnexpectedPmd);
     }
     if !flags.contains(UnmapFlags::IGNORE_MLOCK) {
         if vma.contains(VmFlags::LOCKED) {
+            rare();
             return Look::Mlocked {
                 mlock_page: !page.is_compound(),
             };
         }
         if flags.contains(UnmapFlags::MUNLOCK) {
+            rare();
             return Look::NextEntry;
         }
     }
-    if pmd {
-        return Look::Wrong(Inconsistency::UnexpectedPmd);
-    }
     let hugetlb = page.contains(PageFlags::HUGETLB);
+    if hugetlb {
+        rare();
+    }
     if hugetlb && !flags.contains(UnmapFlags::RMAP_LOCKED) {
         return Look::Wrong(Inconsistency::HugetlbNotRmapLocked);
     }
     if migration && page.contains(PageFlags::ZONE_DEVICE) {
-        return Look::Take(Take {
+        rare();
+        return Look::Take {
             kind: TakeKind::DevicePrivate,
             unshare: hugetlb,
             test_young: false,
             flush: FlushMode::NotNeeded,
-        });
+        };
     }
-    Look::Take(Take {
+    Look::Take {
         kind: TakeKind::Base,
         unshare: hugetlb,
         test_young: !flags.contains(UnmapFlags::IGNORE_ACCESS),
@@ -175,7 +145,20 @@ pub const fn look(flags: UnmapFlags, vma: VmFlags, page: PageFlags, entry: PteFl
         } else {
             FlushMode::Now
         },
-    })
+    }
+}
+
+/// Marks a branch as rarely taken, so that the compiler does not compute both sides of it.
+#[cold]
+#[inline(never)]
+const fn rare() {}
+
+/// Whether a PMD is migrated as a whole: a transparent huge page's that was not to be split.
+#[inline(always)]
+const fn is_whole(flags: UnmapFlags, page: PageFlags) -> bool {
+    const COMPOUND: PageFlags = PageFlags::THP.union(PageFlags::HUGETLB);
+    page.intersection(COMPOUND).bits() == PageFlags::THP.bits()
+        && !flags.contains(UnmapFlags::SPLIT_HUGE_PMD)
 }
 
 /// What comes in the place of an entry that was cleared.
@@ -206,23 +189,46 @@ pub enum Replacement {
     File,
 }
 
-/// What comes in the place of a base page's entry that was cleared.
+/// What replaces an entry of this kind that was cleared.
 ///
 /// `page` has [`DIRTY`](PageFlags::DIRTY) if the cleared entry was dirty.
 #[inline]
 pub const fn replace(
+    kind: TakeKind,
+    flags: UnmapFlags,
+    vma: VmFlags,
+    page: PageFlags,
+    cleared: PteFlags,
+) -> Replacement {
+    match kind {
+        TakeKind::Base => replace_base(flags, vma, page, cleared),
+        TakeKind::Pmd => {
+            Replacement::PmdMigration(cleared.intersection(PteFlags::MIGRATION_CARRIES))
+        }
+        TakeKind::DevicePrivate => {
+            Replacement::DevicePrivate(cleared.intersection(PteFlags::SWAP_CARRIES))
+        }
+    }
+}
+
+/// What replaces the entry of a base page.
+#[inline]
+const fn replace_base(
     flags: UnmapFlags,
     vma: VmFlags,
     page: PageFlags,
     cleared: PteFlags,
 ) -> Replacement {
     if page.contains(PageFlags::HWPOISON) && !flags.contains(UnmapFlags::IGNORE_HWPOISON) {
+        rare();
         return Replacement::Poison;
     }
     if cleared.contains(PteFlags::UNUSED) && !vma.contains(VmFlags::UFFD) {
+        rare();
         return Replacement::Unused;
     }
     if flags.intersects(UnmapFlags::MIGRATION.union(UnmapFlags::SPLIT_FREEZE)) {
+        rare();
         return Replacement::Migration(cleared.intersection(PteFlags::MIGRATION_CARRIES));
     }
     if !page.contains(PageFlags::ANON) {
@@ -236,27 +242,6 @@ pub const fn replace(
         (false, false) if page.contains(PageFlags::DIRTY) => Replacement::KeepLazyfree,
         (false, false) => Replacement::DiscardLazyfree,
         (true, false) | (false, true) => Replacement::InconsistentAnon,
-    }
-}
-
-/// What comes in the place of an entry of this kind that was cleared: [`replace`], or the migration
-/// entry that the kind calls for.
-#[inline]
-pub const fn replace_kind(
-    kind: TakeKind,
-    flags: UnmapFlags,
-    vma: VmFlags,
-    page: PageFlags,
-    cleared: PteFlags,
-) -> Replacement {
-    match kind {
-        TakeKind::Base => replace(flags, vma, page, cleared),
-        TakeKind::Pmd => {
-            Replacement::PmdMigration(cleared.intersection(PteFlags::MIGRATION_CARRIES))
-        }
-        TakeKind::DevicePrivate => {
-            Replacement::DevicePrivate(cleared.intersection(PteFlags::SWAP_CARRIES))
-        }
     }
 }
 

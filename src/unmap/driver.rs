@@ -2,12 +2,11 @@
 //! [walk](super::walk).
 
 use super::UnmapRequest;
-use super::decide::{self, Gate};
+use super::decide;
 use super::embed::PageTables;
 use super::tlb::FlushDebt;
 use super::verdict::{UnmapError, Verdict};
 use super::walk::{Area, walk_entries};
-use crate::flags::UnmapFlags;
 use crate::page::{PageLike, PageSnapshot};
 #[cfg(doc)]
 use crate::policy::PinMode;
@@ -33,8 +32,8 @@ use crate::vma::Vma;
 /// - **D6** The migration entry of a PMD keeps uffd-wp, as 5.8's does for a base page and later
 ///   kernels' (6.12) for both (5.8 loses it, and with it the write protection).
 /// - **D7** `MUNLOCK` together with a [flag that takes or splits
-///   entries](UnmapFlags::NOT_WITH_MUNLOCK) is refused; only in [`PinMode::PerPage`] (Linux
-///   carries out both).
+///   entries](crate::UnmapFlags::NOT_WITH_MUNLOCK) is [no request](UnmapRequest::under) in
+///   [`PinMode::PerPage`] (Linux carries out both).
 ///
 /// # Errors
 ///
@@ -72,7 +71,7 @@ use crate::vma::Vma;
 /// let flags = PageFlags::PAGE_CACHE;
 /// let page = PlainPage { flags, refs: 3, maps: 1, pins: None, base_pages: 1 };
 /// let vma = PlainVma { flags: VmFlags::empty(), range: 0x1000..0x2000 };
-/// let mut walk = OneEntry { pte: Some(PteFlags::WRITE), visited: false };
+/// let mut walk = OneEntry { pte: Some(PteFlags::WRITABLE), visited: false };
 ///
 /// let request = UnmapRequest::new(UnmapFlags::BATCH_FLUSH)?;
 /// let mut debt = FlushDebt::none();
@@ -80,7 +79,7 @@ use crate::vma::Vma;
 /// assert_eq!(verdict, Ok(Verdict::Done));
 /// assert_eq!(debt.entries(), 1, "the walk deferred its flush");
 /// debt.flush(|| { /* flush all TLBs */ });
-/// # Ok::<(), pinfold::UnknownFlags>(())
+/// # Ok::<(), pinfold::BadFlags>(())
 /// ```
 pub fn try_to_unmap_one<P, V, L, W>(
     page: &P,
@@ -96,34 +95,15 @@ where
     L: PinPolicy,
     W: PageTables + ?Sized,
 {
-    let seen = begin(page, request)?;
-    unmap_in_vma(page, seen, vma, address, request, walk, debt, true)
-}
-
-/// The first snapshot of a page, unless the request is refused whatever the VMA. Nothing is touched.
-#[inline]
-pub(crate) fn begin<P, L, E>(
-    page: &P,
-    request: &UnmapRequest<L>,
-) -> Result<PageSnapshot, UnmapError<E>>
-where
-    P: PageLike + ?Sized,
-    L: PinPolicy,
-{
     let seen = page.snapshot();
     if seen.refs == 0 {
         return Err(UnmapError::NoReference);
     }
-    let flags = request.flags();
-    if request.policy().mode().asks_again() && flags.is_bad_munlock() {
-        let with = flags.intersection(UnmapFlags::NOT_WITH_MUNLOCK);
-        return Err(UnmapError::BadMunlock { with });
-    }
-    Ok(seen)
+    unmap_in_vma(page, seen, vma, address, request, walk, debt, true)
 }
 
-/// [`try_to_unmap_one`] for a request that may [begin](begin), and a snapshot that was just taken.
-/// Asks the policy if `ask_pins`: it has not been asked for the whole page.
+/// [`try_to_unmap_one`] for a page that has a reference, of which `seen` was just taken. Asks the
+/// policy if `ask_pins`: it has not been asked for the whole page.
 ///
 /// Always inlined, like the [walk](walk_entries): each entry point is one function.
 #[inline(always)]
@@ -158,10 +138,8 @@ where
     if address & base.wrapping_sub(1) != 0 {
         return Err(UnmapError::Misaligned { address });
     }
-    match decide::gate(request.flags(), vma.flags(), seen.flags) {
-        Gate::NotLocked => return Ok(Verdict::NotLocked),
-        Gate::NotMigratable => return Ok(Verdict::NotMigratable),
-        Gate::Walk(_) => {}
+    if let Some(verdict) = decide::gate(request.flags(), vma.flags(), seen.flags) {
+        return Ok(verdict);
     }
     if ask_pins {
         match request.ask_with(page, seen) {

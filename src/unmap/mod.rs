@@ -13,11 +13,13 @@ pub use embed::{Attempt, Cleared, CounterDelta, Entry, NewEntry, PageTables, Sha
 pub use tlb::{FlushDebt, FlushMode};
 pub use verdict::{Stop, UnmapError, Verdict};
 
-pub(crate) use driver::{begin, unmap_in_vma};
+pub(crate) use driver::unmap_in_vma;
 
-use crate::flags::{UnknownFlags, UnmapFlags};
+use crate::flags::{BadFlags, UnmapFlags};
 use crate::page::{PageLike, PageSnapshot};
 use crate::pin::{PinReading, Pins};
+#[cfg(doc)]
+use crate::policy::PinMode;
 use crate::policy::{self, Context, Operation, PinPolicy, PinVerdict, SkipOpportunistic};
 
 /// What is asked of a walk: flags, the policy for pinned pages, and who asks.
@@ -33,34 +35,58 @@ impl UnmapRequest {
     ///
     /// # Errors
     ///
-    /// [`UnknownFlags`] if a bit is set that [`UnmapFlags`] does not name.
-    pub fn new(flags: UnmapFlags) -> Result<Self, UnknownFlags> {
-        Ok(Self {
-            flags: flags.check()?,
-            policy: SkipOpportunistic::new(),
-            context: Context::default(),
-        })
+    /// See [`under`](Self::under).
+    pub fn new(flags: UnmapFlags) -> Result<Self, BadFlags> {
+        Self::under(flags, SkipOpportunistic::new())
+    }
+
+    /// The same request under another policy: what the default policy can be asked can be asked of
+    /// any.
+    #[must_use]
+    pub fn with_policy<M: PinPolicy>(self, policy: M) -> UnmapRequest<M> {
+        UnmapRequest::of(self.flags, policy, self.context)
+    }
+}
+
+impl<L: PinPolicy> UnmapRequest<L> {
+    /// A request under `policy`, from a direct reclaimer.
+    ///
+    /// # Errors
+    ///
+    /// - [`BadFlags::Unknown`] if a bit is set that [`UnmapFlags`] does not name.
+    /// - [`BadFlags::Munlock`] if `MUNLOCK` is asked together with a flag [that takes or splits
+    ///   entries](UnmapFlags::NOT_WITH_MUNLOCK). Linux 5.8 carries both out, and so it can be asked
+    ///   in the modes that follow it, [`PinMode::Ignore`] and [`PinMode::PerVma`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use pinfold::{BadFlags, IgnorePins, SkipOpportunistic, UnmapFlags, UnmapRequest};
+    ///
+    /// let flags = UnmapFlags::MUNLOCK | UnmapFlags::IGNORE_MLOCK;
+    /// let policy: SkipOpportunistic = SkipOpportunistic::new();
+    /// let refused = UnmapRequest::under(flags, policy).unwrap_err();
+    /// assert_eq!(refused, BadFlags::Munlock(UnmapFlags::IGNORE_MLOCK));
+    /// assert!(UnmapRequest::under(flags, IgnorePins).is_ok());
+    /// ```
+    pub fn under(flags: UnmapFlags, policy: L) -> Result<Self, BadFlags> {
+        let flags = flags.check()?;
+        if policy.mode().asks_again() && flags.is_bad_munlock() {
+            let with = flags.intersection(UnmapFlags::NOT_WITH_MUNLOCK);
+            return Err(BadFlags::Munlock(with));
+        }
+        Ok(Self::of(flags, policy, Context::default()))
     }
 }
 
 impl<L> UnmapRequest<L> {
-    /// A request with flags that are known.
+    /// A request with flags that are checked.
     #[inline]
     pub(crate) const fn of(flags: UnmapFlags, policy: L, context: Context) -> Self {
         Self {
             flags,
             policy,
             context,
-        }
-    }
-
-    /// The same request under another policy.
-    #[must_use]
-    pub fn with_policy<M: PinPolicy>(self, policy: M) -> UnmapRequest<M> {
-        UnmapRequest {
-            flags: self.flags,
-            policy,
-            context: self.context,
         }
     }
 
@@ -104,7 +130,7 @@ impl<L: PinPolicy> UnmapRequest<L> {
     /// let (verdict, pins) = request.ask(&page);
     /// assert_eq!(verdict, PinVerdict::SkipPage);
     /// assert!(pins.maybe_pinned());
-    /// # Ok::<(), pinfold::UnknownFlags>(())
+    /// # Ok::<(), pinfold::BadFlags>(())
     /// ```
     #[inline]
     pub fn ask<P: PageLike + ?Sized>(&self, page: &P) -> (PinVerdict, Pins) {
@@ -115,15 +141,22 @@ impl<L: PinPolicy> UnmapRequest<L> {
     }
 
     /// [`ask`](Self::ask) about a page of which `seen` was just taken.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ask_with<P: PageLike + ?Sized>(
         &self,
         page: &P,
         seen: PageSnapshot,
     ) -> (PinVerdict, Pins) {
-        policy::ask(&self.policy, page, seen, self.context, |page| {
-            Operation::of(self.flags, page)
-        })
+        if self.policy.mode().reads_pins() {
+            let pins = self.policy.read(page, seen);
+            if pins.maybe_pinned() {
+                // Only now: most pages are not pinned.
+                let operation = Operation::of(self.flags, seen.flags);
+                let verdict = policy::judge(&self.policy, operation, self.context, pins);
+                return (verdict, pins);
+            }
+        }
+        (PinVerdict::Proceed, Pins::None)
     }
 
     /// Asks the policy about each page of an array, and tells `forbidden` of those that it does not
@@ -146,7 +179,7 @@ impl<L: PinPolicy> UnmapRequest<L> {
     /// let mut found = Vec::new();
     /// request.ask_all(&frames, |index, verdict, _| found.push((index, verdict)));
     /// assert_eq!(found, [(42, PinVerdict::SkipPage)]);
-    /// # Ok::<(), pinfold::UnknownFlags>(())
+    /// # Ok::<(), pinfold::BadFlags>(())
     /// ```
     #[inline]
     pub fn ask_all<P: PageLike>(

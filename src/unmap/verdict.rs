@@ -1,7 +1,6 @@
 //! The results of a walk through one VMA.
 
 use super::decide::Inconsistency;
-use crate::flags::UnmapFlags;
 use crate::pin::Pins;
 use core::fmt;
 
@@ -128,12 +127,6 @@ pub enum UnmapError<E> {
     },
     /// The page's reference count is zero, so the caller holds no reference. Nothing is touched.
     NoReference,
-    /// `MUNLOCK` was asked together with a flag [that takes or splits
-    /// entries](UnmapFlags::NOT_WITH_MUNLOCK). Nothing is touched.
-    BadMunlock {
-        /// The flags that `MUNLOCK` cannot be combined with.
-        with: UnmapFlags,
-    },
     /// The states of the page and of its entry contradict each other; Linux halts. The entry is in
     /// place.
     Inconsistent {
@@ -160,7 +153,6 @@ impl<E: fmt::Display> fmt::Display for UnmapError<E> {
             Self::OutsideVma { address } => write!(f, "{address:#x} is outside the VMA"),
             Self::Misaligned { address } => write!(f, "{address:#x} is not page-aligned"),
             Self::NoReference => f.write_str("the page's reference count is zero"),
-            Self::BadMunlock { with } => write!(f, "MUNLOCK cannot be combined with {with:?}"),
             Self::Inconsistent { what, address } => write!(f, "{what:?} at {address:#x}"),
             Self::PageTables { address, source } => {
                 write!(f, "page tables at {address:#x}: {source}")

@@ -1,11 +1,11 @@
 //! The walk over the entries of one page in one VMA.
 
 use super::UnmapRequest;
-use super::decide::{self, Inconsistency, Look, Replacement, Split, Take, TakeKind};
+use super::decide::{self, Inconsistency, Look, Replacement, TakeKind};
 use super::embed::{Attempt, CounterDelta, Entry, NewEntry, PageTables, SharedTable};
-use super::tlb::FlushDebt;
+use super::tlb::{FlushDebt, FlushMode};
 use super::verdict::{Stop, UnmapError, Verdict};
-use crate::flags::{PageFlags, PteFlags, VmFlags};
+use crate::flags::{PageFlags, PteFlags, UnmapFlags, VmFlags};
 use crate::page::PageLike;
 use crate::pin::race;
 use crate::policy::PinPolicy;
@@ -45,7 +45,7 @@ where
         range: area.range,
         debt,
     }
-    .run(Split::of(request.flags()))
+    .run()
 }
 
 /// `Ok(None)`: go on to the next entry. `Ok(Some)`: the walk is over.
@@ -72,13 +72,13 @@ where
     W: PageTables + ?Sized,
 {
     #[inline(always)]
-    fn run(mut self, split: Split) -> Result<Verdict, UnmapError<W::Error>> {
-        let split = match split {
-            Split::No => Ok(()),
-            Split::Plain => self.walk.split_huge_pmd(false),
-            Split::Freeze => self.walk.split_huge_pmd(true),
-        };
-        split.map_err(failed_at(self.address))?;
+    fn run(mut self) -> Result<Verdict, UnmapError<W::Error>> {
+        let flags = self.request.flags();
+        if flags.contains(UnmapFlags::SPLIT_HUGE_PMD) {
+            let freeze = flags.contains(UnmapFlags::SPLIT_FREEZE);
+            let split = self.walk.split_huge_pmd(freeze);
+            split.map_err(failed_at(self.address))?;
+        }
         if self.state.contains(PageFlags::HUGETLB) {
             self.range = self.walk.widen_for_sharing(self.range.clone());
         }
@@ -118,40 +118,55 @@ where
                 }
                 Ok(Some(Verdict::Stopped(Stop::Mlocked)))
             }
-            Look::Take(take) => self.take(entry, take),
+            Look::Take {
+                kind,
+                unshare,
+                test_young,
+                flush,
+            } => {
+                if unshare {
+                    if let Some(verdict) = self.unshare(entry) {
+                        return Ok(Some(verdict));
+                    }
+                }
+                if test_young && self.walk.test_and_clear_young(&entry) {
+                    return Ok(Some(Verdict::Stopped(Stop::Young)));
+                }
+                self.take(entry, kind, flush)
+            }
+        }
+    }
+
+    /// The verdict on an entry whose page table is shared, or may be.
+    #[inline]
+    fn unshare(&mut self, entry: Entry) -> Option<Verdict> {
+        match self.walk.unshare_pmd(&entry, &self.range) {
+            SharedTable::No => None,
+            SharedTable::Unshared => {
+                self.walk.invalidate(self.range.clone());
+                Some(Verdict::Unshared)
+            }
+            SharedTable::Unknown => Some(Verdict::Stopped(Stop::SharingUnknown)),
         }
     }
 
     /// Up to the clearing of the entry, which is in place until then.
     #[inline(always)]
-    fn take(&mut self, entry: Entry, take: Take) -> Step<W::Error> {
-        if take.unshare {
-            match self.walk.unshare_pmd(&entry, &self.range) {
-                SharedTable::No => {}
-                SharedTable::Unshared => {
-                    self.walk.invalidate(self.range.clone());
-                    return Ok(Some(Verdict::Unshared));
-                }
-                SharedTable::Unknown => return Ok(Some(Verdict::Stopped(Stop::SharingUnknown))),
-            }
-        }
-        if take.test_young && self.walk.test_and_clear_young(&entry) {
-            return Ok(Some(Verdict::Stopped(Stop::Young)));
-        }
+    fn take(&mut self, entry: Entry, kind: TakeKind, flush: FlushMode) -> Step<W::Error> {
         // D1: asked before the entry is lost, and again below, where it may have changed.
         if self.state.is_inconsistent_anon()
-            && self.replacement(take.kind, entry.flags) == Replacement::InconsistentAnon
+            && self.replacement(kind, entry.flags) == Replacement::InconsistentAnon
         {
             return Ok(Some(Verdict::Stopped(Stop::InconsistentAnon)));
         }
         let cleared = self
             .walk
-            .clear(&entry, take.flush)
+            .clear(&entry, flush)
             .map_err(failed_at(entry.address))?;
         if cleared.deferred {
             self.debt.add(cleared.flags.contains(PteFlags::DIRTY));
         }
-        Ok(self.cleared(entry, take.kind, cleared.flags))
+        Ok(self.cleared(entry, kind, cleared.flags))
     }
 
     /// From the clearing of the entry on: it is replaced, or put back.
@@ -220,7 +235,7 @@ where
             PageFlags::DIRTY,
             page.contains(PageFlags::DIRTY) || bits.contains(PteFlags::DIRTY),
         );
-        decide::replace_kind(kind, self.request.flags(), self.vma, page, bits)
+        decide::replace(kind, self.request.flags(), self.vma, page, bits)
     }
 
     /// The addresses in bytes that an entry of the page maps.

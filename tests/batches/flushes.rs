@@ -1,7 +1,7 @@
 //! How often the TLB is flushed, and that nothing is left of a batch.
 
 use crate::node::{Did, EVERYTHING, Frame, Node, Place};
-use pinfold::reclaim::{KeepReason, LruScan, Parking, Progress, SWAP_CLUSTER_MAX, ScanControl};
+use pinfold::reclaim::{KeepReason, LruScan, Parking, Progress, ScanControl};
 use pinfold::{IgnorePins, PageFlags, PteFlags};
 
 fn pages(count: usize, page: fn() -> Frame) -> Vec<Frame> {
@@ -40,10 +40,10 @@ fn a_batch_is_flushed_once() {
         assert_eq!(scan.reclaimed(), count as u64);
         let (batches, longest) = runs(&node.log, |did| matches!(did, Did::Unmap(_)));
         assert_eq!(node.flushes(), batches);
-        assert!(longest <= SWAP_CLUSTER_MAX);
+        assert!(longest <= LruScan::BATCH);
         assert_eq!(node.count(|did| did == Did::Submit), batches);
         if count == 200 {
-            assert_eq!(longest, SWAP_CLUSTER_MAX);
+            assert_eq!(longest, LruScan::BATCH);
         }
     }
 }
@@ -76,7 +76,7 @@ fn a_thousand_dirty_pages_need_few_flushes() {
     let scan = pass(&mut node, 1000);
     assert_eq!((scan.reclaimed(), scan.stats().pageout), (1000, 1000));
     assert!(node.flushes() <= 40, "{} flushes", node.flushes());
-    assert!(node.flushes() >= 1000_usize.div_ceil(SWAP_CLUSTER_MAX));
+    assert!(node.flushes() >= 1000_usize.div_ceil(LruScan::BATCH));
 }
 
 #[test]

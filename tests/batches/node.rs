@@ -4,8 +4,8 @@ use crate::walk::Walk;
 use core::cell::Cell;
 use pinfold::pin::{PinCount, Pins};
 use pinfold::reclaim::{
-    Lists, Lru, LruScan, PageOps, PageOut, Parking, Referenced, Removal, SWAP_CLUSTER_MAX,
-    ScanControl, ScanFlags, Stats,
+    Lists, Lru, LruScan, PageOps, PageOut, Parking, Referenced, Removal, ScanControl, ScanFlags,
+    Stats,
 };
 use pinfold::{
     Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, PteFlags, UnmapError,
@@ -182,7 +182,7 @@ impl<'p> Node<'p> {
 
     /// Scans all pages, which are on one list, in one batch.
     pub(crate) fn one_batch(&mut self, parking: Parking) -> Stats {
-        assert!(self.pages.len() <= SWAP_CLUSTER_MAX);
+        assert!(self.pages.len() <= LruScan::BATCH);
         self.scale = 1 << 12;
         let mut scan = LruScan::new(u64::MAX);
         let control = ScanControl::new(EVERYTHING).with_parking(parking);

@@ -1,6 +1,6 @@
 //! One property for each invariant, over all representations and policies, named after it.
 
-use crate::pages::{FramePage, LargePage, PackedPage, PlainCells, WordPage};
+use crate::pages::{CountedPage, FramePage, LargePage, PackedPage, PlainCells, WordPage};
 use crate::strategy::{case, faulty_case};
 use pinfold::conformance::{
     BuildPage, Case, Observed, Reach, check_case, check_page, check_readings, observe,
@@ -35,6 +35,7 @@ macro_rules! each {
         each_policy!(FramePage, $f($($arg),*));
         each_policy!(WordPage, $f($($arg),*));
         each_policy!(LargePage, $f($($arg),*));
+        each_policy!(CountedPage, $f($($arg),*));
     }};
 }
 
@@ -169,6 +170,7 @@ proptest! {
         page::<FramePage>(&case)?;
         page::<WordPage>(&case)?;
         page::<LargePage>(&case)?;
+        page::<CountedPage>(&case)?;
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Operations, and what policies say of them.
 
 use crate::table::{Table, every_state};
-use pinfold::pin::{Biased, PinCount, Pins, Refined, refined_estimate};
+use pinfold::pin::{Biased, PinCount, Pins, Refined};
 use pinfold::{
-    Context, IgnorePins, Operation, PinMode, PinPolicy, PinVerdict, RefCounts, Requester,
-    SkipLongterm, SkipOpportunistic, SkipPinned, invariants,
+    Context, IgnorePins, Operation, PinMode, PinPolicy, PinVerdict, Requester, SkipLongterm,
+    SkipOpportunistic, SkipPinned, invariants,
 };
 
 #[test]
@@ -157,8 +157,8 @@ fn the_refined_estimate_rounds_at_half_a_bias() {
         (-1, 10, u32::MAX / 1024),
     ];
     for (refs, explained, estimate) in rows {
-        let counts = RefCounts { refs, explained };
-        assert_eq!(refined_estimate::<1024>(counts), estimate, "{counts:?}");
+        let said = Refined::estimate::<1024>(refs, explained);
+        assert_eq!(said, estimate, "{refs} references, {explained} explained");
     }
 }
 

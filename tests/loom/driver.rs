@@ -5,7 +5,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use pinfold::pin::race::pin_fast;
-use pinfold::pin::{BiasedRefs, PinKind, Unpinned};
+use pinfold::pin::{BiasedRefs, PinKind, Released};
 use pinfold::unmap::Stop;
 use pinfold::{
     Cleared, Entry, FlushDebt, FlushMode, NewEntry, PageFlags, PageLike, PageTables, PinPolicy,
@@ -116,8 +116,8 @@ fn race<L: PinPolicy + 'static>(policy: fn() -> L) {
         }
         if pinned {
             assert_eq!(
-                scene.refs.unpin().map(|_| Unpinned::Done),
-                Ok(Unpinned::Done)
+                scene.refs.unpin().map(|_| Released::Done),
+                Ok(Released::Done)
             );
         }
         assert_eq!(

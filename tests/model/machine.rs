@@ -5,7 +5,7 @@ use super::frame::Frame;
 use super::memory::{Area, Cached, Slot, Space};
 use super::pins::Group;
 use pinfold::PageFlags;
-use pinfold::pin::{OwnerId, PinLedger, RefsLeft};
+use pinfold::pin::{OwnerId, PinLedger, Released};
 use pinfold::placement::{Placed, Zone};
 use pinfold::reclaim::Lru;
 use pinfold::shrinker::Deferred;
@@ -204,7 +204,7 @@ impl<'m> Machine<'m> {
 
     /// Drops a reference, and frees the frame with the last.
     pub(crate) fn put_ref(&mut self, frame: &Frame) {
-        if frame.refs.put_ref().expect("a reference is held") == RefsLeft::Last {
+        if frame.refs.put_ref().expect("a reference is held") == Released::Free {
             self.free_at_once(frame);
         }
     }

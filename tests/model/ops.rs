@@ -6,7 +6,7 @@ use super::machine::{Machine, Place};
 use super::memory::{Pte, Slot};
 use super::tables::Reverse;
 use core::num::NonZeroU64;
-use pinfold::pin::{Pins, RefsLeft};
+use pinfold::pin::{Pins, Released};
 use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::shrinker::{Scan, Shrinker, shrink_slab};
 use pinfold::{
@@ -200,13 +200,13 @@ impl<'m> PageOps for Machine<'m> {
         Attempt::Done
     }
 
-    fn put_last(&mut self, page: &&'m Frame) -> Option<RefsLeft> {
+    fn put_last(&mut self, page: &&'m Frame) -> Option<Released> {
         if self.refuses(page, "put_last") {
             return None;
         }
         assert!(!page.locked.get());
         let left = page.refs.put_ref().expect("the caller's");
-        if left == RefsLeft::Some {
+        if left == Released::Done {
             self.places[page.index] = Place::Loose;
         }
         Some(left)

@@ -62,8 +62,7 @@ pub(super) fn entry_is_not_lost(row: &Row, inputs: &Inputs, theirs: &mut Outputs
         bits.remove(PteFlags::PMD);
     }
     theirs.entries[lost] = (EntryState::Intact, bits);
-    let deferred =
-        inputs.answers.defers && inputs.request.flags().contains(UnmapFlags::BATCH_FLUSH);
+    let deferred = inputs.answers.defers && inputs.flags.contains(UnmapFlags::BATCH_FLUSH);
     theirs.told[usize::from(deferred)] -= 1;
     theirs.told[4] -= 1;
     let dirtied = inputs.entries[..lost]

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use pinfold::conformance::{BuildPage, PageState, TestPage};
-use pinfold::pin::{PageRefs, PinCount, PinKind, Unpinned};
+use pinfold::pin::{PageRefs, PinCount, PinKind, Released};
 use pinfold::{PageFlags, PageLike};
 
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl TestPage for CountedPage {
     }
     fn remove_mapping(&self) {
         self.maps.fetch_sub(1, Ordering::AcqRel);
-        assert_eq!(self.count.put_ref(), Ok(Unpinned::Done));
+        assert_eq!(self.count.put_ref(), Ok(Released::Done));
     }
     fn add_pin(&self, kind: PinKind) {
         self.count.pin(kind).unwrap();

@@ -2,8 +2,8 @@
 
 use crate::{LONG, SHORT};
 use pinfold::pin::{
-    BlockError, PageRefs, ParkError, PinCount, PinError, PinKind, RefsSnapshot, UnexpectedRefs,
-    Unpinned,
+    BlockError, PageRefs, ParkError, PinCount, PinError, PinKind, RefsSnapshot, Released,
+    UnexpectedRefs,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -100,35 +100,35 @@ impl Model {
         }
     }
 
-    fn put(&mut self) -> Result<Unpinned, PinError> {
+    fn put(&mut self) -> Result<Released, PinError> {
         self.refs = self.refs.checked_sub(1).ok_or(PinError::Underflow)?;
         Ok(self.duty())
     }
 
-    fn unpin(&mut self, kind: usize) -> Result<Unpinned, PinError> {
+    fn unpin(&mut self, kind: usize) -> Result<Released, PinError> {
         let pins = &mut self.pins[kind];
         *pins = pins.checked_sub(1).ok_or(PinError::Underflow)?;
         Ok(self.duty())
     }
 
-    fn duty(&mut self) -> Unpinned {
+    fn duty(&mut self) -> Released {
         if self.pinned() {
-            return Unpinned::Done;
+            return Released::Done;
         }
         let unpark = core::mem::take(&mut self.parked);
         if self.refs > 0 {
             self.refs += u64::from(unpark);
             return if unpark {
-                Unpinned::Unpark
+                Released::Unpark
             } else {
-                Unpinned::Done
+                Released::Done
             };
         }
         self.live = false;
         if unpark {
-            Unpinned::UnparkAndFree
+            Released::UnparkAndFree
         } else {
-            Unpinned::Free
+            Released::Free
         }
     }
 
@@ -279,10 +279,10 @@ fn a_put_does_not_drop_the_reference_of_a_pin() {
     let page = PageRefs::new();
     page.unfreeze(1).unwrap();
     page.pin(LONG).unwrap();
-    assert_eq!(page.put_ref(), Ok(Unpinned::Done));
+    assert_eq!(page.put_ref(), Ok(Released::Done));
     assert_eq!(page.put_ref(), Err(PinError::Underflow));
     assert_eq!(page.freeze(1), Err(UnexpectedRefs(1)), "the one is a pin");
-    assert_eq!(page.unpin(LONG), Ok(Unpinned::Free));
+    assert_eq!(page.unpin(LONG), Ok(Released::Free));
 }
 
 #[test]
@@ -291,9 +291,9 @@ fn the_reference_of_a_parked_page_is_held_until_it_is_back() {
     page.unfreeze(1).unwrap();
     page.pin(SHORT).unwrap();
     page.park().unwrap();
-    assert_eq!(page.unpin(SHORT), Ok(Unpinned::Unpark));
-    assert_eq!(page.put_ref(), Ok(Unpinned::Done), "its owner's");
-    assert_eq!(page.put_ref(), Ok(Unpinned::Free), "the pin's");
+    assert_eq!(page.unpin(SHORT), Ok(Released::Unpark));
+    assert_eq!(page.put_ref(), Ok(Released::Done), "its owner's");
+    assert_eq!(page.put_ref(), Ok(Released::Free), "the pin's");
 }
 
 /// An unpin in its second step, and others in it that are being refused.
@@ -309,30 +309,30 @@ fn what_is_in_flight_is_not_counted_twice() {
     assert_eq!((refused.refs, refused.pins.total), (0, 0), "a free page");
     let negative = PageRefs::from_bits((LIVE | 1 << 4).wrapping_sub(1 << 26));
     assert_eq!(negative.snapshot().pins.total, 0);
-    assert_eq!(negative.put_ref(), Ok(Unpinned::Free));
+    assert_eq!(negative.put_ref(), Ok(Released::Free));
 }
 
 #[test]
 fn threads_leave_it_as_it_was() {
     let page = PageRefs::new();
     page.unfreeze(1).unwrap();
-    let frozen = std::sync::atomic::AtomicBool::new(false);
+    let frozen = core::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         for kind in [SHORT, LONG] {
             let (page, frozen) = (&page, &frozen);
             scope.spawn(move || {
                 for _ in 0..20_000 {
                     if page.pin(kind).is_ok() {
-                        assert!(!frozen.load(std::sync::atomic::Ordering::SeqCst));
-                        assert_eq!(page.unpin(kind), Ok(Unpinned::Done));
+                        assert!(!frozen.load(core::sync::atomic::Ordering::SeqCst));
+                        assert_eq!(page.unpin(kind), Ok(Released::Done));
                     }
                 }
             });
         }
         for _ in 0..20_000 {
             if page.freeze(1).is_ok() {
-                frozen.store(true, std::sync::atomic::Ordering::SeqCst);
-                frozen.store(false, std::sync::atomic::Ordering::SeqCst);
+                frozen.store(true, core::sync::atomic::Ordering::SeqCst);
+                frozen.store(false, core::sync::atomic::Ordering::SeqCst);
                 page.unfreeze(1).unwrap();
             }
             if page.block().is_ok() {

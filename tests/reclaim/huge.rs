@@ -2,7 +2,7 @@
 
 use crate::model::sequence::EVERYTHING;
 use crate::script::{Answers, Call, Page, Script};
-use pinfold::pin::{Pins, RefsLeft};
+use pinfold::pin::{Pins, Released};
 use pinfold::reclaim::{
     ActivateReason, Fate, KeepReason, LruScan, PageOut, ScanControl, ScanFlags, Stats, shrink_page,
 };
@@ -134,7 +134,7 @@ fn a_page_that_only_its_buffers_held() {
         page.refs.set(1);
         page
     };
-    for (left, fate) in [(RefsLeft::Last, Fate::Freed), (RefsLeft::Some, Fate::Raced)] {
+    for (left, fate) in [(Released::Free, Fate::Freed), (Released::Done, Fate::Raced)] {
         let answers = Answers {
             left: Some(left),
             ..Answers::default()
@@ -142,7 +142,7 @@ fn a_page_that_only_its_buffers_held() {
         let page = orphan();
         let (found, stats, script) = shrink(&page, answers, EVERYTHING);
         assert_eq!(found, fate);
-        let last = left == RefsLeft::Last;
+        let last = left == Released::Free;
         assert_eq!(
             (stats.freed, stats.raced),
             (u64::from(last), u64::from(!last))

@@ -2,7 +2,7 @@
 //! every call.
 
 use core::cell::Cell;
-use pinfold::pin::{PinCount, Pins, RefsLeft};
+use pinfold::pin::{PinCount, Pins, Released};
 use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::{
     Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, UnmapError, UnmapFlags,
@@ -123,7 +123,7 @@ pub(crate) struct Answers {
     /// While a page is written, somebody pins it.
     pub(crate) pins_written: bool,
     pub(crate) buffers: Attempt,
-    pub(crate) left: Option<RefsLeft>,
+    pub(crate) left: Option<Released>,
     pub(crate) parks: bool,
     /// The last pin of a page goes just before it is parked.
     pub(crate) unpinned: bool,
@@ -153,7 +153,7 @@ impl Default for Answers {
             writeback_ends: false,
             pins_written: false,
             buffers: Attempt::Done,
-            left: Some(RefsLeft::Last),
+            left: Some(Released::Free),
             parks: true,
             unpinned: false,
             no_swap: false,
@@ -323,7 +323,7 @@ impl<'p> PageOps for Script<'p> {
         self.answers.buffers
     }
 
-    fn put_last(&mut self, page: &&'p Page) -> Option<RefsLeft> {
+    fn put_last(&mut self, page: &&'p Page) -> Option<Released> {
         self.call(Call::PutLast);
         assert!(!page.locked.get(), "dropped with its lock");
         self.answers.left

@@ -1,7 +1,7 @@
 //! What only a walk brings to light: pages that change wrongly, and policies that are wrong.
 
 use crate::liar::{Answer, Liar, Lie, with_lie};
-use crate::pages::{FramePage, LargePage, PackedPage, PlainCells, WordPage};
+use crate::pages::{CountedPage, FramePage, LargePage, PackedPage, PlainCells, WordPage};
 use pinfold::conformance::{
     Answers, BuildPage, Case, MAX_ENTRIES, PageState, Reach, Rng, SuiteFailure, What, check_case,
     observe, suite,
@@ -137,6 +137,7 @@ fn the_suite_holds_for_a_page_without_a_lie() {
     right::<FramePage>();
     right::<WordPage>();
     right::<LargePage>();
+    right::<CountedPage>();
 }
 
 fn failure<P: BuildPage>(lie: Lie) -> SuiteFailure {

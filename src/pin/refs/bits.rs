@@ -2,13 +2,13 @@
 
 use crate::pin::field::Field;
 use crate::pin::marks::{BLOCKED, EVER_PINNED, PARKED};
-use crate::pin::{PinCount, PinError, PinKind, UnexpectedRefs, Unpinned};
+use crate::pin::{PinCount, PinError, PinKind, Released, UnexpectedRefs};
 
 pub(super) const LIVE: u64 = 1 << 3;
 
 pub(super) const REFS: Field = Field::new(4, 22, 20, true);
-pub(super) const SHORT: Field = Field::new(26, 18, 16, false);
-pub(super) const LONGTERM: Field = Field::new(44, 20, 18, false);
+const SHORT: Field = Field::new(26, 18, 16, false);
+const LONGTERM: Field = Field::new(44, 20, 18, false);
 
 /// What a [`PageRefs`](super::PageRefs) says at one instant.
 ///
@@ -33,6 +33,27 @@ pub(super) const fn field(kind: PinKind) -> Field {
     match kind {
         PinKind::Short => SHORT,
         PinKind::Longterm => LONGTERM,
+    }
+}
+
+pub(super) const fn unit(kind: PinKind) -> u64 {
+    match kind {
+        PinKind::Short => SHORT.unit,
+        PinKind::Longterm => LONGTERM.unit,
+    }
+}
+
+pub(super) const fn high(kind: PinKind) -> u64 {
+    match kind {
+        PinKind::Short => SHORT.high,
+        PinKind::Longterm => LONGTERM.high,
+    }
+}
+
+pub(super) const fn surely_pinned(bits: u64, kind: PinKind) -> bool {
+    match kind {
+        PinKind::Short => SHORT.surely_at_least(bits, 1),
+        PinKind::Longterm => LONGTERM.surely_at_least(bits, 1),
     }
 }
 
@@ -104,24 +125,24 @@ pub(super) fn live(bits: u64, refs: u32) -> Result<u64, UnexpectedRefs> {
 }
 
 /// What a word with these bits leaves to do.
-pub(super) const fn duty(bits: u64) -> Unpinned {
+pub(super) const fn duty(bits: u64) -> Released {
     if bits & LIVE == 0 || pins(bits).total != 0 {
-        return Unpinned::Done;
+        return Released::Done;
     }
     match (bits & PARKED != 0, REFS.value(bits) > 0) {
-        (false, true) => Unpinned::Done,
-        (true, true) => Unpinned::Unpark,
-        (false, false) => Unpinned::Free,
-        (true, false) => Unpinned::UnparkAndFree,
+        (false, true) => Released::Done,
+        (true, true) => Released::Unpark,
+        (false, false) => Released::Free,
+        (true, false) => Released::UnparkAndFree,
     }
 }
 
 /// The bits once that is somebody's to do.
 pub(super) const fn taken(bits: u64) -> Option<u64> {
     match duty(bits) {
-        Unpinned::Done => None,
-        Unpinned::Unpark => Some(bits.wrapping_add(REFS.unit) & !PARKED),
-        Unpinned::Free | Unpinned::UnparkAndFree => Some(bits & !(LIVE | PARKED)),
+        Released::Done => None,
+        Released::Unpark => Some(bits.wrapping_add(REFS.unit) & !PARKED),
+        Released::Free | Released::UnparkAndFree => Some(bits & !(LIVE | PARKED)),
     }
 }
 

@@ -5,10 +5,10 @@ mod bits;
 pub use bits::RefsSnapshot;
 
 use super::field::{Field, update};
-use super::refusal::{BlockError, NotBlocked, NotParked, ParkError};
-use super::{PinError, PinKind, Pinnable, UnexpectedRefs, Unpinned, marks};
+use super::refusal::PinStateError;
+use super::{PinError, PinKind, Pinnable, Released, UnexpectedRefs, marks};
 use crate::sync::{AtomicU64, Ordering, const_unless_loom};
-use bits::{LIVE, LONGTERM, REFS, SHORT, duty, field, refuses_pins, refuses_refs};
+use bits::{LIVE, REFS, duty, field, high, refuses_pins, refuses_refs, surely_pinned, unit};
 use marks::{BLOCKED, EVER_PINNED, PARKED};
 
 /// A page's references and its pins in one word, in which each pin holds a reference.
@@ -40,10 +40,10 @@ use marks::{BLOCKED, EVER_PINNED, PARKED};
 ///
 /// | answer | the page | its caller |
 /// | --- | --- | --- |
-/// | [`Done`](Unpinned::Done) | is held by others | does nothing |
-/// | [`Unpark`](Unpinned::Unpark) | was parked, and its last pin is gone | puts it back on a list, then calls [`put_ref`](Self::put_ref): the pin's reference is still held, so that the page cannot be freed and used again meanwhile |
-/// | [`Free`](Unpinned::Free) | is free | gives it to its allocator |
-/// | [`UnparkAndFree`](Unpinned::UnparkAndFree) | was parked and is free | takes it out of the count of parked pages, and gives it to its allocator |
+/// | [`Done`](Released::Done) | is held by others | does nothing |
+/// | [`Unpark`](Released::Unpark) | was parked, and its last pin is gone | puts it back on a list, then calls [`put_ref`](Self::put_ref): the pin's reference is still held, so that the page cannot be freed and used again meanwhile |
+/// | [`Free`](Released::Free) | is free | gives it to its allocator |
+/// | [`UnparkAndFree`](Released::UnparkAndFree) | was parked and is free | takes it out of the count of parked pages, and gives it to its allocator |
 ///
 /// Each duty is given to exactly one caller.
 ///
@@ -58,7 +58,7 @@ use marks::{BLOCKED, EVER_PINNED, PARKED};
 /// # Examples
 ///
 /// ```
-/// use pinfold::pin::{PageRefs, PinError, PinKind, Unpinned};
+/// use pinfold::pin::{PageRefs, PinError, PinKind, Released};
 ///
 /// let page = PageRefs::new();
 /// assert_eq!(page.pin(PinKind::Short), Err(PinError::Free));
@@ -68,8 +68,8 @@ use marks::{BLOCKED, EVER_PINNED, PARKED};
 /// assert_eq!(page.snapshot().refs, 2);
 /// assert!(page.freeze(1).is_err(), "a pinned page is not freed");
 /// page.park().unwrap();
-/// assert_eq!(page.put_ref(), Ok(Unpinned::Done), "the pin holds the page");
-/// assert_eq!(page.unpin(PinKind::Longterm), Ok(Unpinned::UnparkAndFree));
+/// assert_eq!(page.put_ref(), Ok(Released::Done), "the pin holds the page");
+/// assert_eq!(page.unpin(PinKind::Longterm), Ok(Released::UnparkAndFree));
 /// # Ok::<(), PinError>(())
 /// ```
 ///
@@ -185,12 +185,12 @@ impl PageRefs {
     /// [`PinError::Underflow`] if there is no such reference, even if pins are held. Nothing has
     /// changed.
     #[inline]
-    pub fn put_ref(&self) -> Result<Unpinned, PinError> {
+    pub fn put_ref(&self) -> Result<Released, PinError> {
         // Release: pairs with the Acquire of `freeze` and `release_slow`, so that whatever was done to the
         // page under the reference is over before the page is anything else.
         let before = self.bits.fetch_sub(REFS.unit, Ordering::Release);
         if before & LIVE != 0 && REFS.surely_at_least(before, 2) {
-            return Ok(Unpinned::Done);
+            return Ok(Released::Done);
         }
         self.release_slow(before, REFS)
     }
@@ -203,14 +203,10 @@ impl PageRefs {
     /// away, [`PinError::Overflow`] at the limit of this kind. Nothing has changed.
     #[inline]
     pub fn pin(&self, kind: PinKind) -> Result<(), PinError> {
-        let (unit, high) = match kind {
-            PinKind::Short => (SHORT.unit, SHORT.high),
-            PinKind::Longterm => (LONGTERM.unit, LONGTERM.high),
-        };
         // Acquire: pairs with the Release of `unfreeze` and `unblock`. A pinner without locks adds a
         // fence against the unmapper's (`race::pin_fast`).
-        let before = self.bits.fetch_add(unit, Ordering::Acquire);
-        if before & (LIVE | BLOCKED | EVER_PINNED | high) == LIVE | EVER_PINNED {
+        let before = self.bits.fetch_add(unit(kind), Ordering::Acquire);
+        if before & (LIVE | BLOCKED | EVER_PINNED | high(kind)) == LIVE | EVER_PINNED {
             return Ok(());
         }
         self.pin_slow(before, kind)
@@ -222,17 +218,16 @@ impl PageRefs {
     ///
     /// [`PinError::Underflow`] if no pin of this kind is held. Nothing has changed.
     #[inline]
-    pub fn unpin(&self, kind: PinKind) -> Result<Unpinned, PinError> {
-        let field = field(kind);
+    pub fn unpin(&self, kind: PinKind) -> Result<Released, PinError> {
         // Release: pairs with the Acquire of `freeze`, `block`, `release_slow` and `to_bits`.
-        let before = self.bits.fetch_sub(field.unit, Ordering::Release);
+        let before = self.bits.fetch_sub(unit(kind), Ordering::Release);
         if before & (LIVE | BLOCKED | PARKED) == LIVE
-            && field.surely_at_least(before, 1)
+            && surely_pinned(before, kind)
             && REFS.surely_at_least(before, 1)
         {
-            return Ok(Unpinned::Done);
+            return Ok(Released::Done);
         }
-        self.release_slow(before, field)
+        self.release_slow(before, field(kind))
     }
 
     /// Takes the reference count from exactly `expected` to zero, if there is no pin
@@ -278,8 +273,8 @@ impl PageRefs {
     ///
     /// # Errors
     ///
-    /// [`BlockError`] says what is in the way. Nothing has changed.
-    pub fn block(&self) -> Result<(), BlockError> {
+    /// [`PinStateError`] says what is in the way. Nothing has changed.
+    pub fn block(&self) -> Result<(), PinStateError> {
         marks::block(&self.bits, bits::pins)
     }
 
@@ -287,13 +282,13 @@ impl PageRefs {
     ///
     /// # Errors
     ///
-    /// [`NotBlocked`] if it was not blocked. Nothing has changed.
-    pub fn unblock(&self) -> Result<(), NotBlocked> {
+    /// [`PinStateError`] if it was not blocked. Nothing has changed.
+    pub fn unblock(&self) -> Result<(), PinStateError> {
         marks::unblock(&self.bits)
     }
 
     /// Marks a pinned page as parked: the unpin that leaves it without pins answers
-    /// [`Unpark`](Unpinned::Unpark) or [`UnparkAndFree`](Unpinned::UnparkAndFree).
+    /// [`Unpark`](Released::Unpark) or [`UnparkAndFree`](Released::UnparkAndFree).
     ///
     /// Take the page off its list *first*, then park it. After `Ok` do nothing more with the page
     /// than drop your own reference: its last unpin may be putting it back already. After `Err` the
@@ -301,8 +296,8 @@ impl PageRefs {
     ///
     /// # Errors
     ///
-    /// [`ParkError`] says why not. Nothing has changed.
-    pub fn park(&self) -> Result<(), ParkError> {
+    /// [`PinStateError`] says why not. Nothing has changed.
+    pub fn park(&self) -> Result<(), PinStateError> {
         marks::park(&self.bits, bits::pins)
     }
 
@@ -313,8 +308,8 @@ impl PageRefs {
     ///
     /// # Errors
     ///
-    /// [`NotParked`] if it was not parked, or another was faster. Nothing has changed.
-    pub fn unpark(&self) -> Result<(), NotParked> {
+    /// [`PinStateError`] if it was not parked, or another was faster. Nothing has changed.
+    pub fn unpark(&self) -> Result<(), PinStateError> {
         marks::unpark(&self.bits)
     }
 
@@ -335,17 +330,17 @@ impl PageRefs {
 
     /// A put or an unpin that may be the last, or may have to be taken back.
     #[cold]
-    fn release_slow(&self, before: u64, field: Field) -> Result<Unpinned, PinError> {
+    fn release_slow(&self, before: u64, field: Field) -> Result<Released, PinError> {
         let after = before.wrapping_sub(field.unit);
         let bits = field.settle_subtraction(&self.bits, after)?;
-        if duty(bits) == Unpinned::Done {
-            return Ok(Unpinned::Done);
+        if duty(bits) == Released::Done {
+            return Ok(Released::Done);
         }
         // Whoever lowers a field to zero comes here, so no duty is forgotten; and each is taken with
         // the flag that stands for it, so none is taken twice. Acquire: pairs with the Release of
         // `put_ref` and `unpin`, and with that of `park`.
         let before = update(&self.bits, Ordering::Acquire, |bits| {
-            bits::taken(bits).ok_or(Unpinned::Done)
+            bits::taken(bits).ok_or(Released::Done)
         });
         Ok(before.map_or_else(|done| done, duty))
     }
@@ -364,7 +359,7 @@ impl Pinnable for PageRefs {
     }
 
     #[inline]
-    fn unpin(&self, kind: PinKind) -> Result<Unpinned, PinError> {
+    fn unpin(&self, kind: PinKind) -> Result<Released, PinError> {
         self.unpin(kind)
     }
 }

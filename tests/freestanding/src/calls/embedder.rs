@@ -4,7 +4,7 @@ use super::values::Mishap;
 use crate::{Opaque, hidden, keep, opaque};
 use core::ops::Range;
 use pinfold::pin::{
-    OwnerUse, Owners, PinCount, PinError, PinKind, PinReading, Pinnable, Pins, RefsLeft, Unpinned,
+    OwnerUse, Owners, PinCount, PinError, PinKind, PinReading, Pinnable, Pins, Released,
 };
 use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::{
@@ -66,9 +66,9 @@ impl PageLike for AnyPage {
 impl Pinnable for AnyPage {
     answers_anything! {
         &try_pin(kind: PinKind) -> Result<(), PinError>;
-        &unpin(kind: PinKind) -> Result<Unpinned, PinError>;
+        &unpin(kind: PinKind) -> Result<Released, PinError>;
         &set_dirty() -> ();
-        &settle(duty: Unpinned) -> ();
+        &settle(duty: Released) -> ();
     }
 }
 
@@ -102,7 +102,7 @@ impl PageLike for BarePage {
 impl Pinnable for BarePage {
     answers_anything! {
         &try_pin(kind: PinKind) -> Result<(), PinError>;
-        &unpin(kind: PinKind) -> Result<Unpinned, PinError>;
+        &unpin(kind: PinKind) -> Result<Released, PinError>;
     }
 }
 
@@ -250,7 +250,7 @@ impl PageOps for Any {
         &mut write_room() -> u32;
         &mut submit() -> ();
         &mut release_buffers(page: &AnyPage) -> Attempt;
-        &mut put_last(page: &AnyPage) -> Option<RefsLeft>;
+        &mut put_last(page: &AnyPage) -> Option<Released>;
         &mut failed(page: &AnyPage, error: UnmapError<Mishap>) -> ();
     }
 }

@@ -6,13 +6,11 @@ use super::values::Mishap;
 use crate::{hidden, keep, opaque};
 use core::fmt::Debug;
 use pinfold::pin::{Biased, PinReading, Refined};
-use pinfold::reclaim::decide::{
-    self, Backing, Dirty, Entrance, Leave, Referenced, References, UnderWriteback,
-};
+use pinfold::reclaim::decide::{self, Backing, Dirty, Referenced, References, UnderWriteback};
 use pinfold::reclaim::{
     ActivateReason, Fate, Futile, Futility, KeepReason, Link, ListError, Lists, Lru, LruScan,
     PageLists, PageOps, PageOut, Parking, Place, Progress, Removal, ScanControl, Stats, Unparked,
-    Watermark, reclaimable_pages, shrink_page, unpark,
+    Watermark, shrink_page, unpark,
 };
 use pinfold::{FlushDebt, IgnorePins, PinPolicy, UnmapRequest};
 
@@ -37,16 +35,11 @@ super::values::opaque_enum!(References:
 
 fn decisions() {
     keep(decide::references(opaque(), opaque()));
-    debug::<Entrance>(&decide::entrance(opaque(), opaque(), opaque()));
-    keep(decide::may_enter_fs(opaque(), opaque()));
-    keep(decide::counts_as(opaque()));
+    keep(decide::entrance(opaque(), opaque(), opaque()));
     debug::<UnderWriteback>(&decide::under_writeback(opaque(), opaque(), opaque()));
     debug::<Backing>(&decide::backing(opaque(), opaque()));
-    keep(decide::unmap_flags(opaque(), opaque()));
     debug::<Dirty>(&decide::dirty(opaque(), opaque(), opaque(), opaque()));
-    keep(decide::has_mapping(opaque()));
-    debug::<Leave>(&decide::leave(opaque()));
-    keep(decide::frees_swap(opaque(), opaque()));
+    keep(decide::leave(opaque()));
     debug::<References>(&opaque());
     debug::<Referenced>(&opaque());
 }
@@ -149,7 +142,7 @@ fn lists<B: Lists<Error = Mishap>>(lists: &mut B) {
     keep(Lists::has_swap(lists));
     keep(Lists::watermark(lists));
     keep(Lists::shrink_others(lists, opaque()));
-    keep(reclaimable_pages(lists));
+    keep(LruScan::reclaimable_pages(lists));
     unparked::<B, Biased>(lists);
     unparked::<B, Refined>(lists);
     unparked::<B, AnyReading>(lists);

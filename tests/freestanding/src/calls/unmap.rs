@@ -6,7 +6,7 @@ use super::values::Mishap;
 use crate::{hidden, keep, opaque};
 use core::fmt::Debug;
 use pinfold::pin::{Biased, Refined};
-use pinfold::unmap::decide::{self, Gate, Inconsistency, Look, Replacement, Split, Take, TakeKind};
+use pinfold::unmap::decide::{self, Inconsistency, Look, Replacement, TakeKind};
 use pinfold::unmap::{Stop, UnmapError};
 use pinfold::{
     Attempt, Cleared, CounterDelta, Entry, FlushDebt, FlushMode, IgnorePins, NewEntry, NextVma,
@@ -33,19 +33,9 @@ super::values::opaque_enum!(Replacement:
     Replacement::InconsistentAnon, Replacement::File);
 
 fn decisions() {
-    let gate = decide::gate(opaque(), opaque(), opaque());
-    debug::<Gate>(&gate);
-    if let Gate::Walk(split) = gate {
-        debug::<Split>(&split);
-    }
-    keep(Split::of(opaque()));
-    let look = decide::look(opaque(), opaque(), opaque(), opaque());
-    debug::<Look>(&look);
-    if let Look::Take(take) = look {
-        debug::<Take>(&take);
-    }
-    keep(decide::replace(opaque(), opaque(), opaque(), opaque()));
-    keep(decide::replace_kind(
+    keep(decide::gate(opaque(), opaque(), opaque()));
+    debug::<Look>(&decide::look(opaque(), opaque(), opaque(), opaque()));
+    keep(decide::replace(
         opaque(),
         opaque(),
         opaque(),
@@ -67,6 +57,7 @@ fn drivers() {
         return;
     };
     let request = UnmapRequest::with_context(request, opaque());
+    keep(UnmapRequest::under(opaque(), SkipPinned).is_ok());
     keep(UnmapRequest::flags(&request));
     keep(UnmapRequest::policy(&request));
     keep(UnmapRequest::context(&request));

@@ -5,15 +5,15 @@ use core::fmt;
 use core::ops::Range;
 use pinfold::pin::race::FastPinError;
 use pinfold::pin::{
-    LedgerError, LedgerFault, OwnerUse, PinCount, PinError, PinKind, Pins, RefsLeft, Unpinned,
+    LedgerError, LedgerFault, OwnerUse, PinCount, PinError, PinKind, Pins, Released,
 };
 use pinfold::reclaim::{self, ActivateReason, Fate, KeepReason, ListError, Lru, Place};
 use pinfold::unmap::decide::Inconsistency;
 use pinfold::unmap::{Stop, UnmapError};
 use pinfold::{
     Attempt, Cleared, Context, CounterDelta, Entry, FlushMode, NewEntry, Operation, Outcome,
-    PageFlags, PageSnapshot, PinVerdict, PlainPage, PlainVma, PteFlags, RefCounts, Requester,
-    SharedTable, UnmapFlags, Verdict, VmFlags, Zone,
+    PageFlags, PageSnapshot, PinVerdict, PlainPage, PlainVma, PteFlags, Requester, SharedTable,
+    UnmapFlags, Verdict, VmFlags, Zone,
 };
 
 /// What an embedder's callback fails with.
@@ -87,7 +87,6 @@ impl<A: Opaque, B: Opaque, C: Opaque> Opaque for (A, B, C) {
 opaque_flags!(UnmapFlags, PageFlags, VmFlags, PteFlags, reclaim::ScanFlags);
 
 opaque_struct!(PageSnapshot { flags, refs, maps });
-opaque_struct!(RefCounts { refs, explained });
 opaque_struct!(PlainPage {
     flags,
     refs,
@@ -103,9 +102,8 @@ opaque_enum!(Pins: Pins::None,
     Pins::Maybe { estimate: opaque(), longterm: opaque() }, Pins::Exactly(opaque()));
 opaque_enum!(PinError:
     PinError::Overflow, PinError::Underflow, PinError::Blocked, PinError::Free);
-opaque_enum!(RefsLeft: RefsLeft::Some, RefsLeft::Last);
-opaque_enum!(Unpinned:
-    Unpinned::Done, Unpinned::Unpark, Unpinned::Free, Unpinned::UnparkAndFree);
+opaque_enum!(Released:
+    Released::Done, Released::Unpark, Released::Free, Released::UnparkAndFree);
 opaque_enum!(FastPinError:
     FastPinError::Changed, FastPinError::Refused(opaque()), FastPinError::Lost(opaque()));
 opaque_enum!(LedgerError:
@@ -171,7 +169,6 @@ opaque_enum!(UnmapError<Mishap>:
     UnmapError::BadVma { start: opaque(), end: opaque() },
     UnmapError::OutsideVma { address: opaque() },
     UnmapError::Misaligned { address: opaque() },
-    UnmapError::BadMunlock { with: opaque() },
     UnmapError::Inconsistent { what: opaque(), address: opaque() },
     UnmapError::PageTables { address: opaque(), source: opaque() });
 
