@@ -142,7 +142,7 @@ fn pages() {
             self.refs.pin()
         }
         fn unpin(&self, _: PinKind) -> Result<Released, PinError> {
-            self.refs.unpin().map(Released::from)
+            self.refs.unpin()
         }
         fn set_dirty(&self) {
             self.dirty.set(true);

@@ -93,10 +93,10 @@ impl Pinnable for Frame {
 
     fn unpin(&self, kind: PinKind) -> Result<Released, PinError> {
         let Some(word) = &self.word else {
-            return self.refs.unpin().map(Released::from);
+            return self.refs.unpin();
         };
         let duty = word.unpin(kind)?;
-        let left = Released::from(self.refs.put_ref()?);
+        let left = self.refs.put_ref()?;
         match duty {
             Released::Done => Ok(left),
             duty => {
