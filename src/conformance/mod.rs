@@ -47,7 +47,7 @@
 mod case;
 mod checks;
 mod faults;
-//mod lists;
+mod lists;
 mod machine;
 mod observe;
 mod vmas;
@@ -55,6 +55,10 @@ mod vmas;
 pub use case::{Case, MAX_ENTRIES, MAX_VMAS, Rng};
 pub use checks::{SuiteFailure, Tally, What, check_case, check_page, check_readings, suite};
 pub use faults::{Fallible, Faults, Injected};
+pub use lists::{
+    Act, ListsBroken, ListsFailure, ListsTally, MAX_PAGES, NewPage, SeenPage, Stale, TestLists,
+    Whereabouts, lists_suite,
+};
 pub use machine::{Answers, EntrySlot, EntryState, Machine, Told};
 pub use observe::{Observed, Reach, observe};
 pub use vmas::{OneVma, Vmas};

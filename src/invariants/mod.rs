@@ -39,17 +39,18 @@
 
 mod asked;
 mod broken;
+mod effects;
 mod pins;
 mod walk;
 
 pub use asked::{Asked, Counted};
 pub use broken::Broken;
+pub use effects::{
+    bits_carried, counters, dirty_kept, flushes, in_place, nothing_lost, notifier, slots,
+};
 pub use pins::{monotone, policy, reading, refined_reading};
 pub(crate) use walk::gone;
-pub use walk::{
-    alike, bits_carried, counters, dirty_kept, flushes, in_place, mlocked_stays, nothing_lost,
-    notifier, pinned_stays, second_look, skip_touches_nothing, slots, walk,
-};
+pub use walk::{alike, mlocked_stays, pinned_stays, second_look, skip_touches_nothing, walk};
 
 use crate::debug::debug_fields;
 use crate::flags::{PageFlags, PteFlags, VmFlags};
