@@ -66,7 +66,7 @@ fn explained(flags: PageFlags, maps: u32) -> u32 {
 #[inline(always)]
 fn forbidden(flags: UnmapFlags, page: PageFlags) -> PinVerdict {
     let opportunistic = flags.contains(UnmapFlags::OPPORTUNISTIC);
-    // MUNLOCK comes alone: what it is not combined with was refused.
+    // MUNLOCK with a flag that takes entries is no request.
     if flags.contains(UnmapFlags::MUNLOCK) || page.contains(PageFlags::HWPOISON) {
         PinVerdict::Proceed
     } else if flags.contains(UnmapFlags::MIGRATION) {
@@ -248,9 +248,15 @@ macro_rules! by_hand {
                     fail!(HandError::Inconsistent { what, address: at });
                 }
                 let pmd = bits.contains(PteFlags::PMD);
-                // The lean embedder has no huge mappings: what a PMD is taken for matters little.
-                let whole = look.flags.contains(PageFlags::THP) && !hugetlb;
-                let takes_pmd = pmd && migration && whole;
+                let takes_pmd = pmd && migration;
+                if takes_pmd
+                    && (hugetlb
+                        || !look.flags.contains(PageFlags::THP)
+                        || flags.contains(UnmapFlags::SPLIT_HUGE_PMD))
+                {
+                    let what = Inconsistency::UnexpectedPmd;
+                    fail!(HandError::Inconsistent { what, address: at });
+                }
                 if !takes_pmd {
                     if !flags.contains(UnmapFlags::IGNORE_MLOCK) {
                         if locked {

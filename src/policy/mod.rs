@@ -280,7 +280,8 @@ pub trait PinPolicy {
         Self::Reading::read_with(page, seen)
     }
 
-    /// Whether `operation` may go on with a page that has these `pins`.
+    /// Whether `operation` may go on with a page that has these `pins`. The drivers ask only about
+    /// pages that may be pinned.
     fn verdict(&self, operation: Operation, context: Context, pins: Pins) -> PinVerdict;
 }
 

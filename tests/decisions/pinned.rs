@@ -237,6 +237,29 @@ fn what_a_policy_does_not_let_go_is_never_unmapped() {
     }
 }
 
+/// Only in each VMA is there a next one that asks.
+#[test]
+fn next_vma_is_read_as_skip_where_the_page_is_asked_about() {
+    let page = PlainPage {
+        flags: SWAP,
+        refs: 3 + 1024,
+        maps: 1,
+        pins: None,
+        base_pages: 1,
+    };
+    let said = |verdict| {
+        let request = UnmapRequest::new(UnmapFlags::empty()).expect("known");
+        let per_vma = request.with_policy(Says::<1>(verdict)).ask(&page).0;
+        let per_page = request.with_policy(Says::<2>(verdict)).ask(&page).0;
+        (per_vma, per_page)
+    };
+    let (next, skip) = (PinVerdict::NextVma, PinVerdict::SkipPage);
+    assert_eq!(said(next), (next, skip));
+    for other in [PinVerdict::Proceed, skip, PinVerdict::Refuse] {
+        assert_eq!(said(other), (other, other));
+    }
+}
+
 #[test]
 fn what_a_policy_lets_go_goes_as_without_one() {
     every_case(|case, reach| {

@@ -3,8 +3,7 @@
 use crate::LONG;
 use crate::SHORT;
 use pinfold::pin::{
-    BiasedRefs, BlockError, LargePageRefs, ParkError, PinCount, PinError, PinWord, Pinnable,
-    Released,
+    BiasedRefs, LargePageRefs, PinCount, PinError, PinStateError, PinWord, Pinnable, Released,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -228,26 +227,26 @@ impl WordModel {
         Ok(Released::Done)
     }
 
-    fn block(&mut self) -> Result<(), BlockError> {
+    fn block(&mut self) -> Result<(), PinStateError> {
         if self.blocked {
-            return Err(BlockError::AlreadyBlocked);
+            return Err(PinStateError::Blocked);
         }
         if self.pins != [0, 0] {
-            return Err(BlockError::Pinned(self.count()));
+            return Err(PinStateError::Pinned(self.count()));
         }
         self.blocked = true;
         Ok(())
     }
 
-    fn park(&mut self) -> Result<(), ParkError> {
+    fn park(&mut self) -> Result<(), PinStateError> {
         if self.parked {
-            return Err(ParkError::AlreadyParked);
+            return Err(PinStateError::Parked);
         }
         if self.blocked {
-            return Err(ParkError::Blocked);
+            return Err(PinStateError::Blocked);
         }
         if self.pins == [0, 0] {
-            return Err(ParkError::NotPinned);
+            return Err(PinStateError::NotPinned);
         }
         self.parked = true;
         Ok(())
@@ -271,7 +270,10 @@ impl WordModel {
 #[test]
 fn a_parked_page_without_pins_is_not_blocked() {
     // Its last unpin is between its two steps.
-    assert_eq!(PinWord::from_bits(0b110).block(), Err(BlockError::Parked));
+    assert_eq!(
+        PinWord::from_bits(0b110).block(),
+        Err(PinStateError::Parked)
+    );
 }
 
 /// `tests/loom/unbalanced.rs` has both threads of these.
@@ -282,7 +284,7 @@ fn an_unpin_too_many_in_flight_does_not_hide_the_last_unpin() {
         let word = PinWord::from_bits(bits as u64 | 0b110);
         assert_eq!(word.unpin(kind), Ok(Released::Unpark));
         assert_eq!(word.to_bits(), left as u64 | 0b010);
-        assert_eq!(word.park(), Err(ParkError::NotPinned));
+        assert_eq!(word.park(), Err(PinStateError::NotPinned));
     }
 }
 

@@ -2,8 +2,7 @@
 
 use crate::{LONG, SHORT};
 use pinfold::pin::{
-    BlockError, PageRefs, ParkError, PinCount, PinError, PinKind, RefsSnapshot, Released,
-    UnexpectedRefs,
+    PageRefs, PinCount, PinError, PinKind, PinStateError, RefsSnapshot, Released, UnexpectedRefs,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -151,24 +150,24 @@ impl Model {
         Ok(())
     }
 
-    fn block(&mut self) -> Result<(), BlockError> {
+    fn block(&mut self) -> Result<(), PinStateError> {
         if self.blocked {
-            Err(BlockError::AlreadyBlocked)
+            Err(PinStateError::Blocked)
         } else if self.pinned() {
-            Err(BlockError::Pinned(self.count()))
+            Err(PinStateError::Pinned(self.count()))
         } else {
             self.blocked = true;
             Ok(())
         }
     }
 
-    fn park(&mut self) -> Result<(), ParkError> {
+    fn park(&mut self) -> Result<(), PinStateError> {
         if self.parked {
-            Err(ParkError::AlreadyParked)
+            Err(PinStateError::Parked)
         } else if self.blocked {
-            Err(ParkError::Blocked)
+            Err(PinStateError::Blocked)
         } else if !self.pinned() {
-            Err(ParkError::NotPinned)
+            Err(PinStateError::NotPinned)
         } else {
             self.parked = true;
             Ok(())
@@ -304,7 +303,7 @@ fn what_is_in_flight_is_not_counted_twice() {
     assert_eq!(parked.snapshot().refs, 2, "the unpin's is still held");
     assert_eq!(parked.freeze(1), Err(UnexpectedRefs(2)));
     assert_eq!(parked.freeze(2), Err(UnexpectedRefs(2)));
-    assert_eq!(parked.block(), Err(BlockError::Parked));
+    assert_eq!(parked.block(), Err(PinStateError::Parked));
     let refused = PageRefs::decode(1 << 4 | 1 << 26 | 1 << 44);
     assert_eq!((refused.refs, refused.pins.total), (0, 0), "a free page");
     let negative = PageRefs::from_bits((LIVE | 1 << 4).wrapping_sub(1 << 26));
