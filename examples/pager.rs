@@ -10,6 +10,7 @@
 
 use core::cell::{Cell, RefCell};
 use core::convert::Infallible;
+use core::error::Error;
 use core::ops::Range;
 use pinfold::pin::{PageRefs, PinCount, PinKind, Pins, Unpinned};
 use pinfold::reclaim::{
@@ -21,7 +22,6 @@ use pinfold::{
     PageTables, PinPolicy, PlainVma, PteFlags, Rmap, UnmapError, UnmapRequest, VmFlags,
     try_to_unmap,
 };
-use std::error::Error;
 
 /// An address space, and the number of a page there.
 type At = (usize, usize);
