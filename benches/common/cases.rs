@@ -342,7 +342,11 @@ pub(crate) fn check_all<P: Measured>() {
         let start = (0..128).map(|_| anything(&mut rng)).collect();
         let vma = VmFlags::from_bits_truncate(rng.subset(VmFlags::all().bits(), 4));
         let asked = rng.subset(UnmapFlags::all().bits(), 4);
-        let flags = UnmapFlags::from_bits_truncate(asked);
+        let mut flags = UnmapFlags::from_bits_truncate(asked);
+        if flags.intersects(UnmapFlags::NOT_WITH_MUNLOCK) {
+            // Together they are no request.
+            flags.remove(UnmapFlags::MUNLOCK);
+        }
         let mm = Mm::new(rng.one_in(2), if rng.one_in(4) { 3 } else { u64::MAX });
         Population::<P>::of(vec![start], vma, flags, mm).check();
     }

@@ -248,11 +248,13 @@ macro_rules! by_hand {
                     fail!(HandError::Inconsistent { what, address: at });
                 }
                 let pmd = bits.contains(PteFlags::PMD);
-                // The lean embedder has no huge mappings: what a PMD is taken for matters little.
-                let whole = look.flags.contains(PageFlags::THP) && !hugetlb;
+                let whole = look.flags.contains(PageFlags::THP)
+                    && !hugetlb
+                    && !flags.contains(UnmapFlags::SPLIT_HUGE_PMD);
                 let takes_pmd = pmd && migration && whole;
                 if !takes_pmd {
-                    if !flags.contains(UnmapFlags::IGNORE_MLOCK) {
+                    let asks_mlock = !flags.contains(UnmapFlags::IGNORE_MLOCK);
+                    if asks_mlock && !(pmd && migration) {
                         if locked {
                             apart::<COPY>();
                             if !look.flags.is_compound() {

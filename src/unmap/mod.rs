@@ -147,11 +147,23 @@ impl<L: PinPolicy> UnmapRequest<L> {
         page: &P,
         seen: PageSnapshot,
     ) -> (PinVerdict, Pins) {
+        self.ask_for(self.flags, page, seen)
+    }
+
+    /// [`ask_with`](Self::ask_with) by a caller who knows more about `flags`, which are those of
+    /// the request, than the compiler does.
+    #[inline(always)]
+    pub(crate) fn ask_for<P: PageLike + ?Sized>(
+        &self,
+        flags: UnmapFlags,
+        page: &P,
+        seen: PageSnapshot,
+    ) -> (PinVerdict, Pins) {
         if self.policy.mode().reads_pins() {
             let pins = self.policy.read(page, seen);
             if pins.maybe_pinned() {
                 // Only now: most pages are not pinned.
-                let operation = Operation::of(self.flags, seen.flags);
+                let operation = Operation::of(flags, seen.flags);
                 let verdict = policy::judge(&self.policy, operation, self.context, pins);
                 return (verdict, pins);
             }
