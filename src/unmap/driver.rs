@@ -139,19 +139,17 @@ where
     if address & base.wrapping_sub(1) != 0 {
         return Err(UnmapError::Misaligned { address });
     }
-    let area = Area {
-        vma: vma.flags(),
-        range: address..area.end.min(address.saturating_add(page.size())),
-    };
-    if decide::is_plain(request.flags(), area.vma) {
+    let (vma, flags) = (vma.flags(), request.flags());
+    let end = area.end.min(address.saturating_add(page.size()));
+    // What is passed on is made here: made once for both, it would be in memory for both.
+    if decide::is_plain(flags, vma) {
         // Constants, so that the code for everything else is left out.
-        let area = Area {
-            vma: VmFlags::empty(),
-            ..area
-        };
-        unmap_area(page, seen, area, decide::PLAIN, request, walk, debt, ask_pins)
+        let (vma, flags) = (VmFlags::empty(), decide::PLAIN);
+        let range = address..end;
+        unmap_area(page, seen, Area { vma, range }, flags, request, walk, debt, ask_pins)
     } else {
-        unmap_other_area(page, seen, area, request, walk, debt, ask_pins)
+        let range = address..end;
+        unmap_other_area(page, seen, Area { vma, range }, request, walk, debt, ask_pins)
     }
 }
 
