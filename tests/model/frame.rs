@@ -96,7 +96,7 @@ impl Pinnable for Frame {
             return self.refs.unpin();
         };
         let duty = word.unpin(kind)?;
-        let left = Released::from(self.refs.put_ref()?);
+        let left = self.refs.put_ref()?;
         match duty {
             Released::Done => Ok(left),
             duty => {

@@ -146,7 +146,7 @@ fn run<L: PinPolicy>(
     machine: &mut Machine<'_, OraclePage, MAX_ENTRIES>,
     debt: &mut FlushDebt,
 ) -> Result<Verdict, UnmapError<Infallible>> {
-    let request = UnmapRequest::under(inputs.flags, policy).expect("as Linux 5.8");
+    let request = UnmapRequest::under(inputs.flags, policy).expect("as Linux takes them");
     try_to_unmap_one(&inputs.page, &inputs.vma, BASE, &request, machine, debt)
 }
 

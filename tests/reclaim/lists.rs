@@ -68,7 +68,7 @@ fn parked_pages_cost_later_scans_nothing() {
 #[test]
 fn lists_that_change_or_lie() {
     let held = Answers {
-        removed: pinfold::Hook::Refused,
+        removed: pinfold::Attempt::Refused,
         ..Answers::default()
     };
     for answers in [Answers::default(), held] {
@@ -91,7 +91,7 @@ fn lists_that_change_or_lie() {
                 // Each priority takes at most its share of what the list said it had, and the
                 // hardest does so twice.
                 assert!(script.takes <= 3 * 4 * (150 + 1000), "{}", script.takes);
-                if lie >= 0 && stolen == 0 && answers.removed == pinfold::Hook::Done {
+                if lie >= 0 && stolen == 0 && answers.removed == pinfold::Attempt::Done {
                     assert!(scan.reclaimed() >= 50, "{:?}", scan.stats());
                 }
             }
@@ -224,7 +224,7 @@ fn when_pages_are_aged() {
         let mut pages = vec![page(); inactive];
         pages.extend(vec![active(page()); active_pages]);
         let mut script = Script::with(Answers {
-            removed: pinfold::Hook::Refused,
+            removed: pinfold::Attempt::Refused,
             ..Answers::default()
         });
         script.list(&pages);

@@ -5,10 +5,10 @@ use super::text::{debug, error, print};
 use crate::{hidden, keep, opaque};
 use pinfold::pin::race::{self, FastPinError};
 use pinfold::pin::{
-    Biased, BiasedRefs, PinStateError, LargePageRefs, PIN_BIAS, PageRefs,
-    PinAllError, PinCount, PinError, PinGuard, PinKind, PinReading, PinWord, Pinnable,
-    Pins, Refined, Released, RefsSnapshot, ReleaseError, UnexpectedRefs, WordSnapshot,
-    };
+    Biased, BiasedRefs, LargePageRefs, PIN_BIAS, PageRefs, PinAllError, PinCount, PinError,
+    PinGuard, PinKind, PinReading, PinStateError, PinWord, Pinnable, Pins, Refined, RefsSnapshot,
+    ReleaseError, Released, UnexpectedRefs, WordSnapshot,
+};
 use pinfold::{PageLike, PlainPage};
 
 pub fn call() {
@@ -78,16 +78,12 @@ fn word() {
     debug::<WordSnapshot>(&PinWord::snapshot(word()));
 }
 
-super::values::opaque_enum!(BlockError:
-    PinStateError::Pinned(opaque()), PinStateError::Parked, PinStateError::Blocked);
-super::values::opaque_enum!(ParkError:
-    PinStateError::NotPinned, PinStateError::Parked, PinStateError::Blocked);
+super::values::opaque_enum!(PinStateError:
+    PinStateError::Pinned(opaque()), PinStateError::NotPinned, PinStateError::Blocked,
+    PinStateError::NotParked, PinStateError::Parked, PinStateError::NotParked);
 
 fn word_errors() {
     error::<PinStateError>(&opaque());
-    error::<PinStateError>(&opaque());
-    error::<PinStateError>(&PinStateError);
-    error::<PinStateError>(&PinStateError);
 }
 
 fn refs() {
@@ -121,7 +117,6 @@ fn pinnables() {
     pinnable(&&opaque::<AnyPage>());
     pinnable(&&mut opaque::<AnyPage>());
     pinnable::<dyn Pinnable>(hidden(&opaque::<AnyPage>()));
-    keep(Released::from(opaque::<Released>()));
     debug::<Released>(&opaque());
     debug::<PinKind>(&opaque());
 }
@@ -224,10 +219,10 @@ fn readings() {
     read(&opaque::<PlainPage>());
     read(&opaque::<AnyPage>());
     read(&BarePage);
-    keep(Refined::estimate::<PIN_BIAS>(opaque()));
-    keep(Refined::estimate::<2>(opaque()));
-    keep(Refined::estimate::<7>(opaque()));
-    keep(Refined::estimate::<{ u32::MAX }>(opaque()));
+    keep(Refined::estimate::<PIN_BIAS>(opaque(), opaque()));
+    keep(Refined::estimate::<2>(opaque(), opaque()));
+    keep(Refined::estimate::<7>(opaque(), opaque()));
+    keep(Refined::estimate::<{ u32::MAX }>(opaque(), opaque()));
     keep(Pins::exactly(opaque()));
     keep(Pins::maybe_pinned(opaque()));
     keep(Pins::longterm(opaque()));

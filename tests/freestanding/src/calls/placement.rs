@@ -5,7 +5,9 @@ use super::text::{debug, error, print};
 use super::values::Mishap;
 use crate::{hidden, keep, opaque};
 use pinfold::pin::{PinGuard, Pinnable};
-use pinfold::placement::{check_pins, LongtermRule, PinnedError, PlaceError, PlaceRequest, PlaceStop};
+use pinfold::placement::{
+    LongtermRule, PinnedError, PlaceError, PlaceRequest, PlaceStop, check_pins,
+};
 use pinfold::{
     IgnorePins, PinPolicy, Placed, Placement, PlainPage, SkipLongterm, SkipOpportunistic,
     SkipPinned, Zone, place_and_pin,
