@@ -10,6 +10,8 @@
 
 use core::cell::{Cell, RefCell};
 use core::convert::Infallible;
+use core::error::Error;
+use core::ops::Range;
 use pinfold::pin::{PageRefs, PinCount, PinKind, Pins, Released};
 use pinfold::reclaim::{
     Futility, Link, Lists, Lru, LruScan, PageLists, PageOps, PageOut, Referenced, Removal,
@@ -20,8 +22,9 @@ use pinfold::{
     PageTables, PinPolicy, PlainVma, PteFlags, Rmap, UnmapError, UnmapRequest, VmFlags,
     try_to_unmap,
 };
-use std::error::Error;
 
+/// An address space, and the number of a page there.
+type At = (usize, usize);
 const PAGE: usize = 4096;
 const ANON: PageFlags = PageFlags::ANON.union(PageFlags::SWAP_BACKED);
 
@@ -31,22 +34,9 @@ pub(crate) struct Page {
     pub(crate) flags: Cell<PageFlags>,
     pub(crate) count: PageRefs,
     /// Its mappings: address space and page number there.
-    pub(crate) mappings: RefCell<Vec<(usize, usize)>>,
+    pub(crate) mappings: RefCell<Vec<At>>,
     slot: Cell<usize>,
     data: RefCell<[u8; PAGE]>,
-}
-
-impl Page {
-    pub(crate) fn new(number: u32) -> Self {
-        Self {
-            number,
-            flags: Cell::new(ANON),
-            count: PageRefs::new(),
-            mappings: RefCell::default(),
-            slot: Cell::new(0),
-            data: RefCell::new([0; PAGE]),
-        }
-    }
 }
 
 impl PageLike for Page {
@@ -96,20 +86,18 @@ struct Walk<'m, 'a> {
     pager: &'m mut Pager<'a>,
     page: &'a Page,
     /// The VMAs that the walk has not come to.
-    vmas: std::vec::IntoIter<(usize, usize)>,
+    vmas: std::vec::IntoIter<At>,
     /// The entry in this VMA, unless the walk has passed it.
-    ahead: Option<(usize, usize)>,
+    ahead: Option<At>,
 }
 
-impl Walk<'_, '_> {
-    fn pte(&mut self, entry: &Entry) -> &mut Pte {
-        // An address space's number is in the upper half of the address.
-        let (space, page) = (entry.address >> 32, (entry.address & 0xffff_ffff) >> 12);
-        &mut self.pager.spaces[space as usize][page as usize]
-    }
+/// The address space and the page number there of an entry: the halves of its address.
+const fn at(entry: &Entry) -> At {
+    let (space, page) = (entry.address >> 32, entry.address as u32 >> 12);
+    (space as usize, page as usize)
 }
 
-const fn address((space, page): (usize, usize)) -> u64 {
+const fn address((space, page): At) -> u64 {
     ((space as u64) << 32) | ((page as u64) << 12)
 }
 
@@ -117,10 +105,10 @@ impl Rmap for Walk<'_, '_> {
     type Vma = PlainVma;
 
     fn next_vma(&mut self) -> NextVma<PlainVma> {
-        self.ahead = self.vmas.next();
-        let Some(at) = self.ahead else {
+        let Some(at) = self.vmas.next() else {
             return NextVma::End;
         };
+        self.ahead = Some(at);
         let start = address((at.0, 0));
         let range = start..start + (1 << 32);
         let flags = VmFlags::empty();
@@ -135,46 +123,35 @@ impl PageTables for Walk<'_, '_> {
 
     fn next_entry(&mut self) -> Result<Option<Entry>, Infallible> {
         Ok(self.ahead.take().and_then(|at| {
-            let Pte::Page(_, flags) = self.pager.spaces[at.0][at.1] else {
-                return None;
-            };
+            let flags = *self.pager.flags(at)?;
             let address = address(at);
             Some(Entry { address, flags })
         }))
     }
     fn test_and_clear_young(&mut self, entry: &Entry) -> bool {
-        match self.pte(entry) {
-            Pte::Page(_, flags) if flags.contains(PteFlags::YOUNG) => {
-                flags.remove(PteFlags::YOUNG);
-                true
-            }
-            _ => false,
-        }
+        self.pager.test_and_clear_young(at(entry))
     }
     fn clear(&mut self, entry: &Entry, flush: FlushMode) -> Result<Cleared, Infallible> {
         let deferred = flush == FlushMode::MayDefer;
         self.pager.flushes += u32::from(flush == FlushMode::Now);
-        let flags = match std::mem::replace(self.pte(entry), Pte::Empty) {
-            Pte::Page(_, flags) => flags,
-            Pte::Empty | Pte::Swap(_) => PteFlags::empty(),
-        };
+        let flags = self.pager.flags(at(entry)).copied().unwrap_or_default();
+        *self.pager.pte(at(entry)) = Pte::Empty;
         Ok(Cleared { flags, deferred })
     }
     fn install(&mut self, entry: &Entry, new: NewEntry) {
-        let page = self.page;
-        match new {
-            NewEntry::Restored(flags) => *self.pte(entry) = Pte::Page(page.number, flags),
-            NewEntry::Swap(_) => *self.pte(entry) = Pte::Swap(page.slot.get()),
+        *self.pager.pte(at(entry)) = match new {
+            NewEntry::Restored(flags) => Pte::Page(self.page.number, flags),
+            NewEntry::Swap(_) => Pte::Swap(self.page.slot.get()),
             // This pager neither migrates nor poisons.
-            NewEntry::Migration(_) | NewEntry::PmdMigration(_) | NewEntry::Poison => {}
+            NewEntry::Migration(_) | NewEntry::PmdMigration(_) | NewEntry::Poison => return,
         }
     }
     fn set_page_dirty(&mut self) {
         self.page.flags.set(self.page.flags() | PageFlags::DIRTY);
     }
     fn remove_rmap(&mut self, entry: &Entry) {
-        let stays = |at: &(usize, usize)| address(*at) != entry.address;
-        self.page.mappings.borrow_mut().retain(stays);
+        let mut mappings = self.page.mappings.borrow_mut();
+        mappings.retain(|&mapping| mapping != at(entry));
         // Not the last one: the caller of the walk holds another.
         let _ = self.page.count.put_ref();
     }
@@ -193,11 +170,8 @@ impl<'a> PageOps for Pager<'a> {
     }
     fn referenced(&mut self, page: &&'a Page) -> Referenced {
         let mut found = Referenced::default();
-        for &(space, at) in &*page.mappings.borrow() {
-            if let Pte::Page(_, flags) = &mut self.spaces[space][at] {
-                found.entries += u32::from(flags.contains(PteFlags::YOUNG));
-                flags.remove(PteFlags::YOUNG);
-            }
+        for &at in &*page.mappings.borrow() {
+            found.entries += u32::from(self.test_and_clear_young(at));
         }
         found
     }
@@ -254,13 +228,9 @@ impl<'a> Lists for Pager<'a> {
         Some(&self.pages[number as usize])
     }
     fn put(&mut self, list: Lru, page: &'a Page) {
-        let flags = page.flags() - PageFlags::ACTIVE;
-        let active = if list.is_active() {
-            PageFlags::ACTIVE
-        } else {
-            PageFlags::empty()
-        };
-        page.flags.set(flags | active);
+        let mut flags = page.flags();
+        flags.set(PageFlags::ACTIVE, list.is_active());
+        page.flags.set(flags);
         let put = self.lists.put(list, page.number, 1);
         debug_assert_eq!(put, Ok(()));
     }
@@ -273,15 +243,27 @@ impl<'a> Lists for Pager<'a> {
     fn park(&mut self, page: &'a Page, _: Pins) -> Result<(), &'a Page> {
         // The reference of the list goes to the parked pages.
         self.lists.park(page.number, 1).map_err(|_| page)?;
-        if page.count.park().is_err() {
+        page.count.park().map_err(|_| {
             // Its last pin is gone meanwhile.
             let _ = self.lists.remove(page.number);
-            return Err(page);
-        }
-        Ok(())
+            page
+        })
     }
     fn pages_parked(&self) -> u64 {
         self.lists.pages_parked()
+    }
+}
+
+impl Page {
+    pub(crate) fn new(number: u32) -> Self {
+        Self {
+            number,
+            flags: Cell::new(ANON),
+            count: PageRefs::new(),
+            mappings: RefCell::default(),
+            slot: Cell::new(0),
+            data: RefCell::new([0; PAGE]),
+        }
     }
 }
 
@@ -302,6 +284,26 @@ impl<'a> Pager<'a> {
             written: 0,
             read: 0,
         }
+    }
+
+    fn pte(&mut self, at: At) -> &mut Pte {
+        &mut self.spaces[at.0][at.1]
+    }
+
+    /// The bits of an entry that maps a page.
+    fn flags(&mut self, at: At) -> Option<&mut PteFlags> {
+        match self.pte(at) {
+            Pte::Page(_, flags) => Some(flags),
+            Pte::Empty | Pte::Swap(_) => None,
+        }
+    }
+
+    fn test_and_clear_young(&mut self, at: At) -> bool {
+        self.flags(at).is_some_and(|flags| {
+            let young = flags.contains(PteFlags::YOUNG);
+            flags.remove(PteFlags::YOUNG);
+            young
+        })
     }
 
     /// Adds a page to the swap cache, which takes a reference on the page and one on the slot.
@@ -335,7 +337,7 @@ impl<'a> Pager<'a> {
     }
 
     /// The page at an address, brought into memory if it is not there, and marked used.
-    fn touch(&mut self, at: (usize, usize), used: PteFlags) -> Option<&'a Page> {
+    fn touch(&mut self, at: At, used: PteFlags) -> Option<&'a Page> {
         let page = match self.spaces[at.0][at.1] {
             Pte::Page(number, flags) => {
                 self.spaces[at.0][at.1] = Pte::Page(number, flags | used);
@@ -361,7 +363,27 @@ impl<'a> Pager<'a> {
         Some(page)
     }
 
-    fn map(&mut self, at: (usize, usize), page: &Page, used: PteFlags) {
+    /// Whether every reference on a page is one of a mapping, of the swap cache, or of a list, and
+    /// every reference on a slot one of a swap entry or of the swap cache.
+    fn check(&self) -> Result<(), String> {
+        let live = self.pages.iter().filter(|page| page.ref_count() != 0);
+        for page in live {
+            let explained = page.explained_refs(page.flags(), page.map_count());
+            if page.ref_count() != explained as i32 {
+                return Err(format!("page {} has a reference too many", page.number));
+            }
+        }
+        for (number, slot) in self.slots.iter().enumerate() {
+            let here = |pte: &&Pte| matches!(pte, Pte::Swap(slot) if *slot == number);
+            let entries = self.spaces.iter().flatten().filter(here).count();
+            if slot.refs as usize != entries + usize::from(slot.cached.is_some()) {
+                return Err(format!("slot {number} has a wrong reference count"));
+            }
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, at: At, page: &Page, used: PteFlags) {
         let taken = page.count.try_get_ref();
         debug_assert_eq!(taken, Ok(()));
         page.mappings.borrow_mut().push(at);
@@ -369,7 +391,7 @@ impl<'a> Pager<'a> {
     }
 
     /// Pins the page at an address for a device.
-    fn pin(&mut self, at: (usize, usize)) -> Result<&'a Page, Box<dyn Error>> {
+    fn pin(&mut self, at: At) -> Result<&'a Page, Box<dyn Error>> {
         let page = self.touch(at, PteFlags::YOUNG).ok_or("out of memory")?;
         page.count.pin(PinKind::Longterm)?;
         Ok(page)
@@ -388,14 +410,14 @@ impl<'a> Pager<'a> {
     }
 }
 
-/// The value that is in memory at an address, and what the program expects there.
+/// A program, and what it expects to read in its pages.
 struct Program<'a> {
     pager: Pager<'a>,
     expected: Vec<Vec<u8>>,
 }
 
 impl Program<'_> {
-    fn write(&mut self, at: (usize, usize), value: u8) -> Result<(), Box<dyn Error>> {
+    fn write(&mut self, at: At, value: u8) -> Result<(), Box<dyn Error>> {
         let used = PteFlags::YOUNG | PteFlags::DIRTY | PteFlags::WRITABLE;
         let page = self.pager.touch(at, used).ok_or("out of memory")?;
         page.data.borrow_mut().fill(value);
@@ -403,15 +425,31 @@ impl Program<'_> {
         Ok(())
     }
 
+    /// Reads and writes, but does not write to the device's buffer.
+    fn run(&mut self, rounds: Range<usize>) -> Result<(), Box<dyn Error>> {
+        for round in rounds {
+            let at = (
+                round % self.expected.len(),
+                round * 37 % self.expected[0].len(),
+            );
+            if round % 3 == 0 || (10..22).contains(&at.1) {
+                self.verify(at)?;
+            } else {
+                self.write(at, round as u8)?;
+            }
+        }
+        Ok(())
+    }
+
     /// What is written to one address of a shared page is to be read at all of them.
-    fn expect(&mut self, at: (usize, usize), value: u8) {
+    fn expect(&mut self, at: At, value: u8) {
         self.expected[at.0][at.1] = value;
         if at.1 < SHARED {
             self.expected[1 - at.0][at.1] = value;
         }
     }
 
-    fn verify(&mut self, at: (usize, usize)) -> Result<(), Box<dyn Error>> {
+    fn verify(&mut self, at: At) -> Result<(), Box<dyn Error>> {
         let used = PteFlags::YOUNG;
         let page = self.pager.touch(at, used).ok_or("out of memory")?;
         let expected = self.expected[at.0][at.1];
@@ -441,31 +479,28 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
             .ok_or("out of memory")?;
         program.pager.map((1, page), shared, used);
     }
+    program.run(0..5_000)?;
     // A device pins twelve pages, and writes to them while memory is short.
     let buffer: Vec<_> = (10..22).map(|page| (1, page)).collect();
     let mut pinned = Vec::new();
     for &at in &buffer {
+        program.verify(at)?;
         pinned.push(program.pager.pin(at)?);
     }
-    let mut most_parked = 0;
-    for round in 0..5_000_usize {
-        let at = (round % spaces, round * 37 % size);
-        match round % 3 {
-            0 => program.verify(at)?,
-            _ => program.write(at, round as u8)?,
-        }
-        most_parked = most_parked.max(program.pager.pages_parked());
-    }
+    program.run(5_000..10_000)?;
+    let parked = program.pager.pages_parked();
     for (page, &at) in pinned.into_iter().zip(&buffer) {
-        page.data.borrow_mut().fill(0xd0 + at.1 as u8);
-        program.expect(at, 0xd0 + at.1 as u8);
+        let value = 0xd0 + at.1 as u8;
+        page.data.borrow_mut().fill(value);
+        program.expect(at, value);
         program.pager.unpin(page)?;
     }
     let still_parked = program.pager.pages_parked();
+    program.run(10_000..15_000)?;
     for at in (0..spaces).flat_map(|space| (0..size).map(move |page| (space, page))) {
-        program.write((0, SHARED + at.1 % 8), 9)?;
         program.verify(at)?;
     }
+    program.pager.check()?;
     let Pager {
         flushes,
         written,
@@ -479,7 +514,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     );
     println!("{written} pages written to swap, {read} read, {flushes} TLB flushes");
     println!(
-        "{most_parked} of {} pinned pages parked, {still_parked} at the end",
+        "{parked} of {} pinned pages parked, {still_parked} at the end",
         buffer.len()
     );
     println!("every page has its content");

@@ -2,7 +2,7 @@
 //! for it is still owed.
 
 #![cfg(not(loom))]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
 
 use core::cell::Cell;
 use core::convert::Infallible;

@@ -212,7 +212,7 @@ impl<P: Page, const COPY: usize> PageTables for Walk<'_, P, COPY> {
     fn update_hiwater(&mut self) {
         self.raise_hiwater();
     }
-    #[inline]
+    #[inline(always)]
     fn count(&mut self, delta: CounterDelta) {
         for (counter, by) in [
             (&self.mm.anon, delta.anon),

@@ -66,7 +66,7 @@ fn explained(flags: PageFlags, maps: u32) -> u32 {
 #[inline(always)]
 fn forbidden(flags: UnmapFlags, page: PageFlags) -> PinVerdict {
     let opportunistic = flags.contains(UnmapFlags::OPPORTUNISTIC);
-    // MUNLOCK with a flag that takes entries is no request.
+    // MUNLOCK comes alone: what it is not combined with was refused.
     if flags.contains(UnmapFlags::MUNLOCK) || page.contains(PageFlags::HWPOISON) {
         PinVerdict::Proceed
     } else if flags.contains(UnmapFlags::MIGRATION) {
@@ -248,17 +248,13 @@ macro_rules! by_hand {
                     fail!(HandError::Inconsistent { what, address: at });
                 }
                 let pmd = bits.contains(PteFlags::PMD);
-                let takes_pmd = pmd && migration;
-                if takes_pmd
-                    && (hugetlb
-                        || !look.flags.contains(PageFlags::THP)
-                        || flags.contains(UnmapFlags::SPLIT_HUGE_PMD))
-                {
-                    let what = Inconsistency::UnexpectedPmd;
-                    fail!(HandError::Inconsistent { what, address: at });
-                }
+                let whole = look.flags.contains(PageFlags::THP)
+                    && !hugetlb
+                    && !flags.contains(UnmapFlags::SPLIT_HUGE_PMD);
+                let takes_pmd = pmd && migration && whole;
                 if !takes_pmd {
-                    if !flags.contains(UnmapFlags::IGNORE_MLOCK) {
+                    let asks_mlock = !flags.contains(UnmapFlags::IGNORE_MLOCK);
+                    if asks_mlock && !(pmd && migration) {
                         if locked {
                             apart::<COPY>();
                             if !look.flags.is_compound() {

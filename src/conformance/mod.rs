@@ -1,4 +1,4 @@
-//! A suite that any page representation can be put through, and the machine that it runs on.
+//! Suites for an embedder's page representation, and for its lists and page operations.
 //!
 //! Needs the feature `test-utils`.
 //!
@@ -6,7 +6,8 @@
 //! the readings of its pins, the policies, the walks with every kind of fault, and the
 //! [invariants](crate::invariants) of all of them. An embedder's own policy goes through
 //! [`check_case`], which walks under it, and [`invariants::policy`](crate::invariants::policy), which
-//! asks it what no walk would.
+//! asks it what no walk would. Lists and page operations implement [`TestLists`] and go through
+//! [`lists_suite`].
 //!
 //! ```
 //! # use pinfold::{PageFlags, PageLike};
@@ -50,6 +51,7 @@ mod faults;
 mod lists;
 mod machine;
 mod observe;
+mod told;
 mod vmas;
 
 pub use case::{Case, MAX_ENTRIES, MAX_VMAS, Rng};
@@ -59,8 +61,9 @@ pub use lists::{
     Act, ListsBroken, ListsFailure, ListsTally, MAX_PAGES, NewPage, SeenPage, Stale, TestLists,
     Whereabouts, lists_suite,
 };
-pub use machine::{Answers, EntrySlot, EntryState, Machine, Told};
+pub use machine::{Answers, EntrySlot, EntryState, Machine};
 pub use observe::{Observed, Reach, observe};
+pub use told::Told;
 pub use vmas::{OneVma, Vmas};
 
 use crate::debug::debug_fields;

@@ -1,4 +1,4 @@
-//! What a walk did to the entries, and what the embedder was told of it.
+//! What a walk did to the entries, the counts and the TLB.
 
 use super::walk::{Pair, change, count, gone, pairs};
 use super::{Broken, EntryAt, EntryKind, Walk};
@@ -168,7 +168,7 @@ pub fn counters(walk: &Walk<'_>) -> Holds {
     Ok(())
 }
 
-/// Flushes are put off only with `BATCH_FLUSH`, all of them are in the debt, and no entry is gone
+/// Flushes are deferred only with `BATCH_FLUSH`, all of them are in the debt, and no entry is gone
 /// without one (device-private memory aside).
 ///
 /// # Errors

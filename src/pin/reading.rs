@@ -130,7 +130,7 @@ impl Refined {
     /// should keep an [exact count](PageLike::exact_pins), as every large folio does since Linux
     /// 5.18.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn counts<P: PageLike + ?Sized>(page: &P, seen: PageSnapshot) -> (i32, u32) {
         if let Some(maps) = seen.maps {
             return (seen.refs, page.explained_refs(seen.flags, maps));
@@ -164,9 +164,7 @@ impl Refined {
     }
 }
 
-/// The refined estimate. Out of line: few pages have 1024 references, and the walk keeps its
-/// registers.
-#[inline(never)]
+#[inline(always)]
 fn estimate_of<P: PageLike + ?Sized>(page: &P, seen: PageSnapshot) -> u32 {
     let (refs, explained) = Refined::counts(page, seen);
     Refined::estimate::<PIN_BIAS>(refs, explained)

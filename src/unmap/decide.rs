@@ -28,6 +28,18 @@ pub const fn gate(flags: UnmapFlags, vma: VmFlags, page: PageFlags) -> Option<Ve
     None
 }
 
+/// What reclaim asks of a page that is not huge (`shrink_page_list`, `mm/vmscan.c`, 5.8).
+pub(super) const PLAIN: UnmapFlags = UnmapFlags::BATCH_FLUSH;
+
+/// Whether every decision is as for the flags [`PLAIN`] in a VMA without flags.
+///
+/// `OPPORTUNISTIC` makes a difference only beside flags that are not in `PLAIN`.
+#[inline(always)]
+pub(super) const fn is_plain(flags: UnmapFlags, vma: VmFlags) -> bool {
+    flags.difference(UnmapFlags::OPPORTUNISTIC).bits() == PLAIN.bits()
+        && !vma.intersects(VmFlags::LOCKED.union(VmFlags::UFFD))
+}
+
 /// What is to be done with an entry before it is cleared.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -82,7 +94,7 @@ pub enum Inconsistency {
 }
 
 /// What is to be done with an entry, before it is cleared.
-#[inline]
+#[inline(always)]
 pub const fn look(flags: UnmapFlags, vma: VmFlags, page: PageFlags, entry: PteFlags) -> Look {
     let migration = flags.contains(UnmapFlags::MIGRATION);
     if entry.contains(PteFlags::PMD) {
@@ -192,7 +204,7 @@ pub enum Replacement {
 /// What replaces an entry of this kind that was cleared.
 ///
 /// `page` has [`DIRTY`](PageFlags::DIRTY) if the cleared entry was dirty.
-#[inline]
+#[inline(always)]
 pub const fn replace(
     kind: TakeKind,
     flags: UnmapFlags,
@@ -212,7 +224,7 @@ pub const fn replace(
 }
 
 /// What replaces the entry of a base page.
-#[inline]
+#[inline(always)]
 const fn replace_base(
     flags: UnmapFlags,
     vma: VmFlags,

@@ -7,6 +7,7 @@ use super::embed::PageTables;
 use super::tlb::FlushDebt;
 use super::verdict::{UnmapError, Verdict};
 use super::walk::{Area, walk_entries};
+use crate::flags::{UnmapFlags, VmFlags};
 use crate::page::{PageLike, PageSnapshot};
 #[cfg(doc)]
 use crate::policy::PinMode;
@@ -138,20 +139,86 @@ where
     if address & base.wrapping_sub(1) != 0 {
         return Err(UnmapError::Misaligned { address });
     }
-    if let Some(verdict) = decide::gate(request.flags(), vma.flags(), seen.flags) {
+    let (vma, flags) = (vma.flags(), request.flags());
+    let end = area.end.min(address.saturating_add(page.size()));
+    // What is passed on is made here: made once for both, it would be in memory for both.
+    if decide::is_plain(flags, vma) {
+        // Constants, so that the code for everything else is left out.
+        let (vma, flags) = (VmFlags::empty(), decide::PLAIN);
+        let range = address..end;
+        unmap_area(
+            page,
+            seen,
+            Area { vma, range },
+            flags,
+            request,
+            walk,
+            debt,
+            ask_pins,
+        )
+    } else {
+        let range = address..end;
+        unmap_other_area(
+            page,
+            seen,
+            Area { vma, range },
+            request,
+            walk,
+            debt,
+            ask_pins,
+        )
+    }
+}
+
+/// [`unmap_area`] for a request or a VMA that is not [plain](decide::is_plain). A function of its
+/// own, so that the code for it costs a plain request nothing.
+#[inline(never)]
+fn unmap_other_area<P, L, W>(
+    page: &P,
+    seen: PageSnapshot,
+    area: Area,
+    request: &UnmapRequest<L>,
+    walk: &mut W,
+    debt: &mut FlushDebt,
+    ask_pins: bool,
+) -> Result<Verdict, UnmapError<W::Error>>
+where
+    P: PageLike + ?Sized,
+    L: PinPolicy,
+    W: PageTables + ?Sized,
+{
+    let flags = request.flags();
+    unmap_area(page, seen, area, flags, request, walk, debt, ask_pins)
+}
+
+/// Asks the gate and the policy, and walks the entries. `flags` are those of the request.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn unmap_area<P, L, W>(
+    page: &P,
+    seen: PageSnapshot,
+    area: Area,
+    flags: UnmapFlags,
+    request: &UnmapRequest<L>,
+    walk: &mut W,
+    debt: &mut FlushDebt,
+    ask_pins: bool,
+) -> Result<Verdict, UnmapError<W::Error>>
+where
+    P: PageLike + ?Sized,
+    L: PinPolicy,
+    W: PageTables + ?Sized,
+{
+    if let Some(verdict) = decide::gate(flags, area.vma, seen.flags) {
         return Ok(verdict);
     }
     if ask_pins {
-        match request.ask_with(page, seen) {
+        match request.ask_for(flags, page, seen) {
             (PinVerdict::Proceed, _) => {}
             (PinVerdict::NextVma, pins) => return Ok(Verdict::NextVma(pins)),
             (PinVerdict::SkipPage, pins) => return Ok(Verdict::SkipPage(pins)),
             (PinVerdict::Refuse, pins) => return Ok(Verdict::Refused(pins)),
         }
     }
-    let area = Area {
-        vma: vma.flags(),
-        range: address..area.end.min(address.saturating_add(page.size())),
-    };
-    walk_entries(page, seen.flags, area, request, walk, debt)
+    walk_entries(page, seen.flags, area, flags, request, walk, debt)
 }

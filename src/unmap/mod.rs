@@ -147,16 +147,29 @@ impl<L: PinPolicy> UnmapRequest<L> {
         page: &P,
         seen: PageSnapshot,
     ) -> (PinVerdict, Pins) {
+        self.ask_for(self.flags, page, seen)
+    }
+
+    /// [`ask_with`](Self::ask_with) by a caller who knows more about `flags`, which are those of
+    /// the request, than the compiler does.
+    #[inline(always)]
+    pub(crate) fn ask_for<P: PageLike + ?Sized>(
+        &self,
+        flags: UnmapFlags,
+        page: &P,
+        seen: PageSnapshot,
+    ) -> (PinVerdict, Pins) {
+        let (mut verdict, mut found) = (PinVerdict::Proceed, Pins::None);
         if self.policy.mode().reads_pins() {
             let pins = self.policy.read(page, seen);
             if pins.maybe_pinned() {
                 // Only now: most pages are not pinned.
-                let operation = Operation::of(self.flags, seen.flags);
-                let verdict = policy::judge(&self.policy, operation, self.context, pins);
-                return (verdict, pins);
+                let operation = Operation::of(flags, seen.flags);
+                verdict = policy::judge(&self.policy, operation, self.context, pins);
+                found = pins;
             }
         }
-        (PinVerdict::Proceed, Pins::None)
+        (verdict, found)
     }
 
     /// Asks the policy about each page of an array, and tells `forbidden` of those that it does not

@@ -26,6 +26,7 @@ pub(super) fn walk_entries<P, L, W>(
     page: &P,
     state: PageFlags,
     area: Area,
+    flags: UnmapFlags,
     request: &UnmapRequest<L>,
     walk: &mut W,
     debt: &mut FlushDebt,
@@ -39,6 +40,7 @@ where
         page,
         vma: area.vma,
         address: area.range.start,
+        flags,
         request,
         walk,
         state,
@@ -57,6 +59,7 @@ struct Driver<'a, P: ?Sized, L, W: ?Sized> {
     page: &'a P,
     vma: VmFlags,
     address: u64,
+    flags: UnmapFlags,
     request: &'a UnmapRequest<L>,
     walk: &'a mut W,
     /// The state of the page: read at the gate, and again after each entry that is cleared.
@@ -73,9 +76,8 @@ where
 {
     #[inline(always)]
     fn run(mut self) -> Result<Verdict, UnmapError<W::Error>> {
-        let flags = self.request.flags();
-        if flags.contains(UnmapFlags::SPLIT_HUGE_PMD) {
-            let freeze = flags.contains(UnmapFlags::SPLIT_FREEZE);
+        if self.flags.contains(UnmapFlags::SPLIT_HUGE_PMD) {
+            let freeze = self.flags.contains(UnmapFlags::SPLIT_FREEZE);
             let split = self.walk.split_huge_pmd(freeze);
             split.map_err(failed_at(self.address))?;
         }
@@ -108,8 +110,7 @@ where
         if !self.range.contains(&entry.address) {
             return Err(inconsistent(Inconsistency::EntryOutsideRange, entry));
         }
-        let flags = self.request.flags();
-        match decide::look(flags, self.vma, self.state, entry.flags) {
+        match decide::look(self.flags, self.vma, self.state, entry.flags) {
             Look::NextEntry => Ok(None),
             Look::Wrong(what) => Err(inconsistent(what, entry)),
             Look::Mlocked { mlock_page } => {
@@ -177,7 +178,7 @@ where
             // D4. Pairs with the fence in `pin_fast`.
             race::fence_unmapper();
             let seen = self.page.snapshot();
-            let (verdict, pins) = self.request.ask_with(self.page, seen);
+            let (verdict, pins) = self.request.ask_for(self.flags, self.page, seen);
             self.state = seen.flags;
             if !verdict.proceeds() {
                 return put_back(self.walk, entry, bits, Stop::PinAppeared(pins));
@@ -235,7 +236,7 @@ where
             PageFlags::DIRTY,
             page.contains(PageFlags::DIRTY) || bits.contains(PteFlags::DIRTY),
         );
-        decide::replace(kind, self.request.flags(), self.vma, page, bits)
+        decide::replace(kind, self.flags, self.vma, page, bits)
     }
 
     /// The addresses in bytes that an entry of the page maps.

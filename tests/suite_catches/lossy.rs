@@ -93,9 +93,7 @@ fn walk(case: &Case, change: Change) -> Result<(), Broken> {
     let Some(page) = PlainCells::build(&case.page) else {
         return Ok(());
     };
-    let request = UnmapRequest::new(case.flags)
-        .unwrap()
-        .with_policy(IgnorePins);
+    let request = UnmapRequest::under(case.flags, IgnorePins).unwrap();
     let mut machine = Machine::new(&page, BASE, case.entries(), case.answers);
     let old = entries(&machine, case);
     let before = snapshot(&page, &machine, &old);

@@ -132,7 +132,7 @@ impl<B: TestLists> Checked<'_, '_, B> {
     }
 }
 
-/// The invariants that need no count of what was told.
+/// The invariants that need no count of the calls.
 fn without_books(mut walk: Walk<'_>) -> Result<(), Broken> {
     walk.after.books.removed = invariants::gone(&walk);
     type Check = fn(&Walk<'_>) -> Result<(), Broken>;

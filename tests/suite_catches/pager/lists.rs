@@ -32,6 +32,9 @@ impl Lists for Pager {
         if page.put_refs(i32::from(!self.is(Fault::PutKeepsReference))) {
             return self.last_is_gone(page.id);
         }
+        if self.is(Fault::PutLocks) {
+            page.locked.set(true);
+        }
         let list = if self.is(Fault::PutOnWrongList) {
             Lru::InactiveFile
         } else {

@@ -20,6 +20,7 @@ pub(crate) enum Fault {
     PutTwice,
     PutOnWrongList,
     PutLeavesActive,
+    PutLocks,
     TakesYoungest,
     TakesNothing,
     MiscountsList,
@@ -74,6 +75,7 @@ pub(crate) enum Fault {
     PinWithoutReference,
     DmaWriteNotDirty,
     OwnUnmapIgnoresPins,
+    OwnUnmapForgetsDebt,
 }
 
 /// How a pager is made.

@@ -47,6 +47,12 @@ impl PageOps for Pager {
         request: &UnmapRequest<L>,
         debt: &mut FlushDebt,
     ) -> Result<Outcome, UnmapError<Injected>> {
+        if self.is(Fault::OwnUnmapForgetsDebt) {
+            let mut own = FlushDebt::none();
+            let unmapped = try_to_unmap(page, request, &mut Reverse::new(self, page), &mut own);
+            own.ignore();
+            return unmapped;
+        }
         if self.is(Fault::OwnUnmapIgnoresPins) {
             let request = UnmapRequest::new(request.flags()).expect("known flags");
             let request = request.with_policy(IgnorePins);

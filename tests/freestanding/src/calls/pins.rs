@@ -80,7 +80,7 @@ fn word() {
 
 super::values::opaque_enum!(PinStateError:
     PinStateError::Pinned(opaque()), PinStateError::NotPinned, PinStateError::Blocked,
-    PinStateError::NotBlocked, PinStateError::Parked, PinStateError::NotParked);
+    PinStateError::NotParked, PinStateError::Parked, PinStateError::NotParked);
 
 fn word_errors() {
     error::<PinStateError>(&opaque());
