@@ -56,7 +56,7 @@ fn pins_and_their_errors() {
         (PinStateError::NotPinned, "the page is not pinned"),
         (PinStateError::Blocked, "pins are blocked on this page"),
         (
-            PinStateError::NotParked,
+            PinStateError::NotBlocked,
             "pins are not blocked on this page",
         ),
         (PinStateError::Parked, "the page is parked"),
