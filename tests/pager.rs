@@ -1,7 +1,7 @@
 //! The example `pager` runs, and its page passes the suite.
 #![allow(clippy::unwrap_used)]
 
-#[path = "../examples/pager.rs"]
+#[path = "../examples/pager/main.rs"]
 mod pager;
 
 use pager::Page;

@@ -20,9 +20,6 @@ pub struct Frame {
     pub text: Cell<bool>,
     /// A device looks at it through a secondary MMU: the workload, or 255.
     pub mirrored_by: Cell<u8>,
-    pub on: Cell<u8>,
-    pub older: Cell<u32>,
-    pub younger: Cell<u32>,
     pub pins: PinWord,
 }
 
@@ -36,9 +33,6 @@ impl Frame {
             entry: Cell::new(PteFlags::empty()),
             text: Cell::new(false),
             mirrored_by: Cell::new(u8::MAX),
-            on: Cell::new(super::lists::NOWHERE),
-            older: Cell::new(NONE),
-            younger: Cell::new(NONE),
             pins: PinWord::new(),
         }
     }

@@ -1,123 +1,87 @@
-//! Lists of frames: doubly linked through the frames themselves.
+//! The machine's lists of frames, and a count of the operations on them.
 
-use super::frame::{Frame, NONE};
-use pinfold::reclaim::Lru;
+use super::frame::Frame;
+use pinfold::reclaim::{Link, ListError, Lru, PageLists, Place};
 
-/// A frame that is on no list.
-pub const NOWHERE: u8 = u8::MAX;
-/// The list of parked frames; the others are those of [`Lru`].
-pub const PARKED: u8 = 4;
-
-/// The number of an LRU list.
-pub const fn of(list: Lru) -> u8 {
-    match list {
-        Lru::InactiveAnon => 0,
-        Lru::ActiveAnon => 1,
-        Lru::InactiveFile => 2,
-        Lru::ActiveFile => 3,
-    }
-}
-
-/// Which frames are in which order on one list.
-#[derive(Debug, Clone, Copy)]
-pub struct List {
-    oldest: u32,
-    youngest: u32,
-    pub len: u32,
-}
-
-/// All lists of the machine.
+/// All lists of the machine, and the parked frames.
 #[derive(Debug)]
-pub struct LruLists<'a> {
+pub struct FrameLists<'a> {
     frames: &'a [Frame],
-    lists: [List; 5],
+    lists: PageLists<Vec<Link>>,
     /// How often a frame was put on a list or off it.
     pub operations: u64,
 }
 
-impl<'a> LruLists<'a> {
+impl<'a> FrameLists<'a> {
     pub fn new(frames: &'a [Frame]) -> Self {
-        let empty = List {
-            oldest: NONE,
-            youngest: NONE,
-            len: 0,
-        };
         Self {
             frames,
-            lists: [empty; 5],
+            lists: PageLists::new(vec![Link::default(); frames.len()]),
             operations: 0,
         }
     }
 
-    pub fn len(&self, list: u8) -> u32 {
-        self.lists[list as usize].len
+    /// Where a frame is; `None` if it is on no list and not parked.
+    pub fn place(&self, frame: &Frame) -> Option<Place> {
+        self.lists.place(frame.index)
+    }
+
+    /// How many frames are on a list.
+    pub fn pages(&self, list: Lru) -> u64 {
+        self.lists.pages(list)
+    }
+
+    /// How many frames are parked.
+    pub fn parked(&self) -> u64 {
+        self.lists.pages_parked()
     }
 
     /// Puts a frame at the young end.
-    pub fn put(&mut self, list: u8, frame: &'a Frame) {
-        self.put_at::<false>(list, frame);
+    pub fn put(&mut self, list: Lru, frame: &Frame) {
+        let put = self.lists.put(list, frame.index, 1);
+        self.count(put);
     }
 
     /// Puts a frame at the old end, where the next scan finds it first.
-    pub fn put_old(&mut self, list: u8, frame: &'a Frame) {
-        self.put_at::<true>(list, frame);
+    pub fn put_old(&mut self, list: Lru, frame: &Frame) {
+        self.put(list, frame);
+        let moved = self.lists.make_oldest(frame.index);
+        debug_assert_eq!(moved, Ok(()));
     }
 
-    fn put_at<const OLD: bool>(&mut self, list: u8, frame: &'a Frame) {
-        debug_assert_eq!(frame.on.get(), NOWHERE);
-        let ends = &mut self.lists[list as usize];
-        let (end, other_end) = if OLD {
-            (&mut ends.oldest, &mut ends.youngest)
-        } else {
-            (&mut ends.youngest, &mut ends.oldest)
-        };
-        let outward = |frame: &'a Frame| if OLD { &frame.older } else { &frame.younger };
-        let inward = if OLD { &frame.younger } else { &frame.older };
-        frame.on.set(list);
-        inward.set(*end);
-        outward(frame).set(NONE);
-        if *end == NONE {
-            *other_end = frame.index;
-        } else {
-            outward(&self.frames[*end as usize]).set(frame.index);
-        }
-        *end = frame.index;
-        ends.len += 1;
-        self.operations += 1;
+    pub fn park(&mut self, frame: &Frame) {
+        let parked = self.lists.park(frame.index, 1);
+        self.count(parked);
     }
 
-    /// Takes a frame off the list that it is on; `false` if it is on none.
-    pub fn remove(&mut self, frame: &'a Frame) -> bool {
-        let list = frame.on.get();
-        if list == NOWHERE {
-            return false;
-        }
-        let ends = &mut self.lists[list as usize];
-        let (older, younger) = (frame.older.get(), frame.younger.get());
-        match older {
-            NONE => ends.oldest = younger,
-            older => self.frames[older as usize].younger.set(younger),
-        }
-        match younger {
-            NONE => ends.youngest = older,
-            younger => self.frames[younger as usize].older.set(older),
-        }
-        ends.len -= 1;
-        frame.on.set(NOWHERE);
-        self.operations += 1;
-        true
+    /// Takes a frame off the list that it is on, or out of the parked ones; `false` if it is on none.
+    pub fn remove(&mut self, frame: &Frame) -> bool {
+        let removed = self.lists.remove(frame.index).is_ok();
+        self.operations += u64::from(removed);
+        removed
     }
 
-    /// Takes a frame off its LRU list; `false` if it is on none, or parked.
-    pub fn remove_lru(&mut self, frame: &'a Frame) -> bool {
-        frame.on.get() != PARKED && self.remove(frame)
+    /// Takes a frame off its list; `false` if it is on none, or parked.
+    pub fn remove_lru(&mut self, frame: &Frame) -> bool {
+        self.place(frame) != Some(Place::Parked) && self.remove(frame)
     }
 
     /// Takes the oldest frame off a list.
-    pub fn take(&mut self, list: u8) -> Option<&'a Frame> {
-        let oldest = self.lists[list as usize].oldest;
-        let frame = self.frames.get(oldest as usize)?;
-        self.remove(frame);
-        Some(frame)
+    pub fn take(&mut self, list: Lru) -> Option<&'a Frame> {
+        let number = self.lists.take(list)?;
+        self.operations += 1;
+        self.frames.get(number as usize)
+    }
+
+    /// Takes the frame that was parked longest.
+    pub fn take_parked(&mut self) -> Option<&'a Frame> {
+        let number = self.lists.take_parked()?;
+        self.operations += 1;
+        self.frames.get(number as usize)
+    }
+
+    fn count(&mut self, put: Result<(), ListError>) {
+        debug_assert_eq!(put, Ok(()), "a frame is in one place");
+        self.operations += 1;
     }
 }

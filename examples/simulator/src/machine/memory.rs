@@ -1,7 +1,7 @@
 //! The memory of the machine: frames, lists, pages, swap, and the account of what things cost.
 
 use super::frame::{Frame, NONE};
-use super::lists::{self, LruLists};
+use super::lists::FrameLists;
 use super::pinners::Pinners;
 use super::table::Table;
 use crate::costs::Costs;
@@ -48,7 +48,7 @@ impl Marks {
 pub struct Memory<'a> {
     pub frames: &'a [Frame],
     pub free: Vec<u32>,
-    pub lists: LruLists<'a>,
+    pub lists: FrameLists<'a>,
     pub table: Table,
     pub marks: Marks,
     pub costs: Costs,
@@ -70,7 +70,7 @@ impl<'a> Memory<'a> {
         Self {
             frames,
             free: (0..count).rev().collect(),
-            lists: LruLists::new(frames),
+            lists: FrameLists::new(frames),
             table: Table::new(),
             marks: Marks::of(count),
             costs,
@@ -144,7 +144,7 @@ impl<'a> Memory<'a> {
 
     /// Puts a page on the LRU list of its state.
     pub fn enlist(&mut self, frame: &'a Frame) {
-        self.lists.put(lists::of(Lru::of(frame.flags.get())), frame);
+        self.lists.put(Lru::of(frame.flags.get()), frame);
         self.spent += self.costs.list_op;
     }
 }

@@ -30,7 +30,7 @@ use crate::workload::Workload;
 use frame::NONE;
 use hdrhistogram::Histogram;
 use memory::Memory;
-use pinfold::reclaim::{Futility, ScanControl, Stats};
+use pinfold::reclaim::{Futility, Lru, Place, ScanControl, Stats};
 use pinfold::{PageFlags, PteFlags};
 use table::NEVER;
 
@@ -251,11 +251,7 @@ impl<'a> Machine<'a> {
         if entry.evicted != NEVER {
             self.memory.counts.refaults += 1;
             let distance = (self.memory.counts.evictions as u32).wrapping_sub(entry.evicted);
-            active |= distance
-                <= self
-                    .memory
-                    .lists
-                    .len(lists::of(pinfold::reclaim::Lru::ActiveFile));
+            active |= u64::from(distance) <= self.memory.lists.pages(Lru::ActiveFile);
         }
         if active {
             frame.set(PageFlags::ACTIVE);
@@ -290,7 +286,7 @@ impl<'a> Machine<'a> {
             at: self.now,
             free: self.memory.free.len() as u64,
             pinned: u64::from(self.memory.pinned),
-            parked: u64::from(self.memory.lists.len(lists::PARKED)),
+            parked: self.memory.lists.parked(),
             scanned: scans.scanned,
             reclaimed: scans.reclaimed(),
             stalled: self.stalled,
@@ -322,9 +318,7 @@ impl<'a> Machine<'a> {
             // The end of its writeback moves a page that reclaim met to where the next scan begins.
             if reclaim && self.memory.lists.remove_lru(frame) {
                 frame.clear(PageFlags::ACTIVE);
-                self.memory
-                    .lists
-                    .put_old(lists::of(pinfold::reclaim::Lru::InactiveFile), frame);
+                self.memory.lists.put_old(Lru::InactiveFile, frame);
             }
         }
     }
@@ -362,16 +356,16 @@ impl<'a> Machine<'a> {
         }
         let mut pinned = 0;
         for frame in self.memory.frames {
-            let on = frame.on.get();
+            let place = self.memory.lists.place(frame);
             let page = frame.page.get();
             pinned += u32::from(frame.is_pinned());
             let fine = if free[frame.index as usize] {
-                page == NONE && on == lists::NOWHERE && !frame.is_pinned()
+                page == NONE && place.is_none() && !frame.is_pinned()
             } else {
                 page != NONE
-                    && on != lists::NOWHERE
+                    && place.is_some()
                     && self.memory.table.pages[page as usize].frame == frame.index
-                    && (on != lists::PARKED || frame.is_pinned())
+                    && (place != Some(Place::Parked) || frame.is_pinned())
             };
             if !fine {
                 return Err(format!("frame {} is in two places or none", frame.index));

@@ -1,7 +1,6 @@
 //! What the library asks of the machine: operations on one isolated page, and the lists.
 
 use super::frame::{Frame, NONE};
-use super::lists::{self, PARKED};
 use super::memory::Memory;
 use super::table::NEVER;
 use super::walk::{Mapping, Next, vma_flags};
@@ -112,16 +111,16 @@ impl<'a> PageOps for Memory<'a> {
 impl<'a> Lists for Memory<'a> {
     fn take(&mut self, list: Lru) -> Option<&'a Frame> {
         self.spent += self.costs.list_op;
-        self.lists.take(lists::of(list))
+        self.lists.take(list)
     }
 
     fn put(&mut self, list: Lru, page: &'a Frame) {
         self.spent += self.costs.list_op;
-        self.lists.put(lists::of(list), page);
+        self.lists.put(list, page);
     }
 
     fn pages(&self, list: Lru) -> u64 {
-        u64::from(self.lists.len(lists::of(list)))
+        self.lists.pages(list)
     }
 
     fn free(&mut self, page: &'a Frame) {
@@ -132,7 +131,7 @@ impl<'a> Lists for Memory<'a> {
         match page.pins.park() {
             Ok(()) => {
                 self.spent += self.costs.list_op;
-                self.lists.put(PARKED, page);
+                self.lists.park(page);
                 Ok(())
             }
             Err(_) => Err(page),
@@ -140,14 +139,14 @@ impl<'a> Lists for Memory<'a> {
     }
 
     fn take_parked(&mut self) -> Option<&'a Frame> {
-        let page = self.lists.take(PARKED)?;
+        let page = self.lists.take_parked()?;
         // A parked page whose last pin is gone was put back by that unpin.
         let _ = page.pins.unpark();
         Some(page)
     }
 
     fn pages_parked(&self) -> u64 {
-        u64::from(self.lists.len(PARKED))
+        self.lists.parked()
     }
 
     fn has_swap(&self) -> bool {

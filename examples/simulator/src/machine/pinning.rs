@@ -3,7 +3,6 @@
 
 use super::Machine;
 use super::frame::Frame;
-use super::lists::PARKED;
 use super::memory::Memory;
 use super::oom::Killed;
 use super::pinners::{Act, Place};
@@ -150,7 +149,7 @@ impl<'a> Memory<'a> {
             self.pinners.counts.pin_list_ops += 1;
             self.spent += self.costs.list_op;
         }
-        self.lists.put(PARKED, frame);
+        self.lists.park(frame);
     }
 
     /// Releases what a slot holds; how many pages that were.

@@ -1,8 +1,8 @@
 //! Who reclaims: the caller that needs a frame, and the background reclaimer. And when they give up.
 
+use super::Machine;
 use super::frame::Frame;
 use super::memory::Memory;
-use super::{Machine, lists};
 use crate::error::Error;
 use crate::policy::Policy;
 use pinfold::reclaim::ScanControl;
@@ -236,7 +236,7 @@ impl<'a> Machine<'a> {
             reclaimed: futile.reclaimed,
             target: futile.target,
             pinned: u64::from(self.memory.pinned),
-            parked: u64::from(self.memory.lists.len(lists::PARKED)),
+            parked: self.memory.lists.parked(),
             owners: owners.collect(),
         }
     }

@@ -1,10 +1,10 @@
 //! The machine, moved by hand: what the scenarios do with it.
 
-use super::{Failures, Machine, lists};
+use super::{Failures, Machine};
 use crate::error::Error;
 use crate::trace::{Kind, Op, Request};
 use pinfold::pin::PinKind;
-use pinfold::reclaim::{Futility, Lru, LruScan};
+use pinfold::reclaim::{Futility, LruScan, Place};
 use pinfold::{Context, PageFlags, PteFlags, Requester};
 
 /// What a number of passes came to.
@@ -122,8 +122,8 @@ impl Machine<'_> {
     /// Pages that are on lists and not pinned: file pages, or the others.
     pub fn could_be_had(&self, file: bool) -> u64 {
         let there = self.memory.frames.iter().filter(|frame| {
-            let on = frame.on.get();
-            on < lists::PARKED && (on >= lists::of(Lru::InactiveFile)) == file && !frame.is_pinned()
+            let place = self.memory.lists.place(frame);
+            matches!(place, Some(Place::List(list)) if list.is_file() == file) && !frame.is_pinned()
         });
         there.count() as u64
     }
