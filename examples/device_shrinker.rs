@@ -7,19 +7,23 @@
 
 use core::cell::Cell;
 use core::convert::Infallible;
+use core::error::Error;
 use core::num::NonZeroU64;
-use pinfold::pin::{Owners, PinCount, PinKind, PinLedger, PinWord, Pins, Unpinned};
+use pinfold::pin::{Owners, PageRefs, PinCount, PinKind, PinLedger, Pins, Released};
 use pinfold::reclaim::{
-    Futility, Lists, Lru, LruScan, PageOps, Referenced, Removal, ScanControl, ScanFlags,
+    Futility, Link, Lists, Lru, LruScan, PageLists, PageOps, Referenced, Removal, ScanControl,
+    ScanFlags,
 };
-use pinfold::shrinker::{Scan, Shrinker, shrink_pages};
-use pinfold::{Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, UnmapRequest};
-use std::collections::VecDeque;
+use pinfold::shrinker::{Pass, Scan, Shrinker};
+use pinfold::{
+    Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, UnmapError, UnmapRequest,
+};
 
-/// A page of a file that nothing maps, with an exact count of its pins.
+/// A page of a file that nothing maps, with its references and pins in one word.
 struct Page {
+    number: u32,
     flags: Cell<PageFlags>,
-    pins: PinWord,
+    count: PageRefs,
 }
 
 impl PageLike for Page {
@@ -27,20 +31,20 @@ impl PageLike for Page {
         self.flags.get()
     }
     fn ref_count(&self) -> i32 {
-        2
+        self.count.snapshot().refs
     }
     fn map_count(&self) -> u32 {
         0
     }
     fn exact_pins(&self) -> Option<PinCount> {
-        Some(self.pins.snapshot().pins)
+        Some(self.count.snapshot().pins)
     }
 }
 
 /// The GPU: the pages that it has pinned.
 struct Gpu<'a> {
     pinned: Vec<&'a Page>,
-    /// Pages whose last pin is gone; whoever drops it puts the page back.
+    /// Pages that were parked and whose last pin is gone, with the reference of that pin.
     unparked: Vec<&'a Page>,
 }
 
@@ -55,7 +59,7 @@ impl Shrinker for Gpu<'_> {
         let mut freed = 0;
         while freed < objects.get() {
             let Some(page) = self.pinned.pop() else { break };
-            if page.pins.unpin(PinKind::Longterm) == Ok(Unpinned::Unpark) {
+            if page.count.unpin(PinKind::Longterm) == Ok(Released::Unpark) {
                 self.unparked.push(page);
             }
             freed += 1;
@@ -65,24 +69,13 @@ impl Shrinker for Gpu<'_> {
     }
 }
 
-/// The machine: one list, the parked pages, and the GPU with its account.
+/// The machine: its lists, and the GPU with its account.
 struct Machine<'a> {
-    inactive: VecDeque<&'a Page>,
-    active: VecDeque<&'a Page>,
-    parked: u64,
+    pages: &'a [Page],
+    lists: PageLists<Vec<Link>>,
     freed: u64,
     gpu: Gpu<'a>,
     ledger: PinLedger<1, 1>,
-}
-
-impl<'a> Machine<'a> {
-    fn list(&mut self, list: Lru) -> &mut VecDeque<&'a Page> {
-        if list.is_active() {
-            &mut self.active
-        } else {
-            &mut self.inactive
-        }
-    }
 }
 
 impl<'a> PageOps for Machine<'a> {
@@ -99,20 +92,15 @@ impl<'a> PageOps for Machine<'a> {
         &mut self,
         _: &&Page,
         _: &UnmapRequest<L>,
-        debt: &mut FlushDebt,
+        _: &mut FlushDebt,
     ) -> Result<Outcome, UnmapError<Infallible>> {
         // Never called: nothing maps these pages. A machine that maps them calls `try_to_unmap`.
-        let (outcome, flush) = (Outcome::Unmapped, FlushDebt::none());
-        Ok(Unmapped {
-            outcome,
-            vmas: 0,
-            taken: 0,
-            flush,
-        })
+        Ok(Outcome::Unmapped)
     }
     fn remove(&mut self, page: &&Page, _: Removal) -> Attempt {
-        // No pin can come any more, and none is there: the certain answer, whatever the hints said.
-        match page.pins.block() {
+        // The certain answer, whatever the hints said: nobody else holds the page, and nobody can
+        // any more.
+        match page.count.freeze(REFS) {
             Ok(()) => Attempt::Done,
             Err(_) => Attempt::Refused,
         }
@@ -122,47 +110,56 @@ impl<'a> PageOps for Machine<'a> {
     }
 }
 
+/// The references of a page that is not pinned: the page cache's, and the list's, which is the
+/// scan's once the page is off its list.
+const REFS: i32 = 2;
+
 impl<'a> Lists for Machine<'a> {
     fn take(&mut self, list: Lru) -> Option<&'a Page> {
-        self.list(list).pop_back()
+        let number = self.lists.take(list)?;
+        Some(&self.pages[number as usize])
     }
     fn put(&mut self, list: Lru, page: &'a Page) {
-        self.list(list).push_front(page);
+        let clear = if list.is_active() {
+            PageFlags::empty()
+        } else {
+            PageFlags::ACTIVE
+        };
+        self.update(&page, PageFlags::ACTIVE - clear, clear);
+        if let Err(error) = self.lists.put(list, page.number, 1) {
+            unreachable!("a scan puts back what it took: {error}");
+        }
     }
     fn pages(&self, list: Lru) -> u64 {
-        match list {
-            Lru::InactiveFile => self.inactive.len() as u64,
-            Lru::ActiveFile => self.active.len() as u64,
-            Lru::InactiveAnon | Lru::ActiveAnon => 0,
-        }
+        self.lists.pages(list)
     }
     fn free(&mut self, _: &'a Page) {
         self.freed += 1;
     }
-    fn failed(&mut self, _: Option<&&'a Page>, error: ShrinkError<Infallible>) {
-        // Neither an operation nor a walk fails here, so nothing is left to undo.
-        eprintln!("{error}");
-    }
     fn park(&mut self, page: &'a Page, _: Pins) -> Result<(), &'a Page> {
-        page.pins.park().map_err(|_| page)?;
-        self.parked += 1;
+        self.lists.park(page.number, 1).map_err(|_| page)?;
+        if page.count.park().is_err() {
+            // Its last pin is gone meanwhile.
+            let _ = self.lists.remove(page.number);
+            return Err(page);
+        }
         Ok(())
     }
     fn pages_parked(&self) -> u64 {
-        self.parked
+        self.lists.pages_parked()
     }
     fn pin_owners(&self) -> Owners {
         Owners::collect(self.ledger.usages())
     }
 }
 
-fn main() -> Result<(), Box<dyn core::error::Error>> {
-    let pages: Vec<Page> = (0..64)
-        .map(|_| Page {
-            flags: Cell::new(PageFlags::PAGE_CACHE),
-            pins: PinWord::new(),
-        })
-        .collect();
+fn main() -> Result<(), Box<dyn Error>> {
+    let page = |number| Page {
+        number,
+        flags: Cell::new(PageFlags::PAGE_CACHE),
+        count: PageRefs::new(),
+    };
+    let pages: Vec<Page> = (0..64).map(page).collect();
     let gpu = Gpu {
         pinned: pages[..48].iter().collect(),
         unparked: Vec::new(),
@@ -170,18 +167,20 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
     let mut ledger = PinLedger::new();
     let owner = ledger.add_owner(7, 64)?;
     let charge = ledger.charge(owner, PinKind::Longterm, 48, 1_000)?;
-    for page in &gpu.pinned {
-        page.pins.pin(PinKind::Longterm)?;
-    }
-    let inactive = pages.iter().collect();
     let mut machine = Machine {
-        inactive,
-        active: VecDeque::new(),
-        parked: 0,
+        pages: &pages,
+        lists: PageLists::new(vec![Link::default(); pages.len()]),
         freed: 0,
         gpu,
         ledger,
     };
+    for page in &pages {
+        page.count.unfreeze(REFS)?;
+        machine.put(Lru::InactiveFile, page);
+    }
+    for page in &machine.gpu.pinned {
+        page.count.pin(PinKind::Longterm)?;
+    }
 
     let control = ScanControl::new(ScanFlags::direct());
     let mut scan = LruScan::new(40);
@@ -197,15 +196,18 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
     }
 
     let missing = scan.target() - scan.reclaimed();
-    let shrunk = shrink_pages(&mut machine.gpu, missing);
+    let shrunk = Pass::shrink_pages(&mut machine.gpu, missing);
     machine.ledger.release_pages(&charge, shrunk.pages)?;
     for page in core::mem::take(&mut machine.gpu.unparked) {
-        machine.parked -= 1;
+        machine.lists.remove(page.number)?;
         machine.put(Lru::InactiveFile, page);
+        // The pin's reference has kept the page until here.
+        let _ = page.count.put_ref()?;
     }
     println!(
         "gpu:         gave {} pages back, {} are parked still",
-        shrunk.pages, machine.parked
+        shrunk.pages,
+        machine.pages_parked()
     );
 
     let mut scan = LruScan::new(missing);

@@ -98,7 +98,13 @@
 //! - *A skip touches nothing*, and a pinned page costs the same however often it is mapped.
 //! - *No panic* is reachable from the crate in a release build: a freestanding program that calls
 //!   every entry point links without a panic handler.
-//! - `#![no_std]
+//! - `#![no_std]`, no allocation, no `unsafe`.
+//!
+//! # Versions
+//!
+//! The minimum supported Rust version is 1.85; raising it is a minor release. `PinWord` exists
+//! where there are 64-bit atomics; everything else needs 32-bit ones at most.
+#![no_std]
 
 #[cfg(feature = "test-utils")]
 pub mod conformance;

@@ -1,5 +1,5 @@
-//! The public suite and the invariants, one by one, on unlike page representations; every callback
-//! failing at every place; double faults.
+//! The public suite and the invariants, one by one, on unlike page representations; every fallible
+//! method failing at every call.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]

@@ -7,13 +7,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use core::cell::Cell;
+use core::convert::Infallible;
 use pinfold::reclaim::decide::{
-    Backing, Dirty, Entrance, Leave, Referenced, References, ScanFlags, UnderWriteback, backing,
-    counts_as, dirty, entrance, frees_swap, has_mapping, leave, may_enter_fs, references,
-    under_writeback, unmap_flags,
+    Backing, Dirty, Referenced, References, ScanFlags, UnderWriteback, backing, dirty, entrance,
+    leave, references, under_writeback,
 };
-use pinfold::reclaim::{Lru, Refill, refill};
-use pinfold::{PageFlags, UnmapFlags, VmFlags};
+use pinfold::reclaim::{
+    ActivateReason, Fate, KeepReason, Lists, Lru, LruScan, PageOps, Removal, ScanControl,
+};
+use pinfold::{
+    Attempt, FlushDebt, Outcome, PageFlags, PinPolicy, PlainPage, UnmapError, UnmapFlags,
+    UnmapRequest, VmFlags,
+};
 
 /// All subsets of the flags, alone and with every other flag.
 fn page_states(named: PageFlags) -> Vec<PageFlags> {
@@ -77,16 +83,17 @@ fn page_check_references() {
 #[test]
 fn the_way_in() {
     let cached = PageFlags::PAGE_CACHE | PageFlags::SWAP_CACHE;
+    let unevictable = Some(Fate::Activated(ActivateReason::Unevictable));
     for page in page_states(PageFlags::UNEVICTABLE | cached) {
         for scan in scan_states() {
             let may_unmap = scan.contains(ScanFlags::MAY_UNMAP);
             for mapped in [false, true] {
                 let rule = first(
                     &[
-                        (page.contains(PageFlags::UNEVICTABLE), Entrance::Unevictable),
-                        (!may_unmap && mapped, Entrance::Mapped),
+                        (page.contains(PageFlags::UNEVICTABLE), unevictable),
+                        (!may_unmap && mapped, Some(Fate::Kept(KeepReason::Mapped))),
                     ],
-                    Entrance::Open,
+                    None,
                 );
                 assert_eq!(entrance(page, mapped, scan), rule);
             }
@@ -99,10 +106,10 @@ fn the_way_in() {
                 ],
                 false,
             );
-            assert_eq!(may_enter_fs(page, scan), rule);
+            assert_eq!(scan.may_enter_fs(page), rule);
         }
         let in_a_cache = page.iter().any(|flag| cached.contains(flag));
-        assert_eq!(has_mapping(page), in_a_cache);
+        assert_eq!(page.has_mapping(), in_a_cache);
     }
 }
 
@@ -119,7 +126,7 @@ fn page_check_dirty_writeback() {
                 page.contains(PageFlags::WRITEBACK),
             ),
         );
-        assert_eq!(counts_as(page), rule, "{page:?}");
+        assert_eq!(page.counts_as_io(), rule, "{page:?}");
     }
 }
 
@@ -190,7 +197,7 @@ fn what_backs_a_page() {
             if huge {
                 flags |= 0x4;
             }
-            assert_eq!(unmap_flags(page, extra).bits(), flags);
+            assert_eq!(UnmapFlags::for_reclaim(page, extra).bits(), flags);
         }
     }
 }
@@ -244,11 +251,14 @@ fn the_way_out() {
         let in_swap_cache = page.contains(PageFlags::SWAP_CACHE);
         let rule = first(
             &[
-                (lazily_freed, Leave::Lazyfree),
-                (in_swap_cache, Leave::FromCache),
-                (page.contains(PageFlags::PAGE_CACHE), Leave::FromCache),
+                (lazily_freed, Some(Removal::Lazyfree)),
+                (in_swap_cache, Some(Removal::FromCache)),
+                (
+                    page.contains(PageFlags::PAGE_CACHE),
+                    Some(Removal::FromCache),
+                ),
             ],
-            Leave::NoMapping,
+            None,
         );
         assert_eq!(leave(page), rule, "{page:?}");
         for full in [false, true] {
@@ -259,32 +269,117 @@ fn the_way_out() {
                 ],
                 full,
             );
-            assert_eq!(frees_swap(page, full), rule, "{page:?}");
+            assert_eq!(page.frees_swap(full), rule, "{page:?}");
+        }
+    }
+}
+
+/// The active lists, with one page on one of them.
+struct OneActive {
+    state: Cell<PageFlags>,
+    found: Referenced,
+    on: Option<Lru>,
+}
+
+impl OneActive {
+    fn page(&self) -> PlainPage {
+        PlainPage {
+            flags: self.state.get(),
+            refs: 3,
+            maps: 1,
+            pins: None,
+            base_pages: 1,
+        }
+    }
+}
+
+impl PageOps for OneActive {
+    type Page = PlainPage;
+    type Error = Infallible;
+
+    fn update(&mut self, _: &PlainPage, set: PageFlags, clear: PageFlags) {
+        self.state.set(self.state.get().difference(clear) | set);
+    }
+    fn referenced(&mut self, _: &PlainPage) -> Referenced {
+        self.found
+    }
+    fn unmap<L: PinPolicy>(
+        &mut self,
+        _: &PlainPage,
+        _: &UnmapRequest<L>,
+        _: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<Infallible>> {
+        panic!("an active page is not unmapped")
+    }
+    fn remove(&mut self, _: &PlainPage, _: Removal) -> Attempt {
+        panic!("an active page is not removed")
+    }
+    fn flush_tlb(&mut self) {
+        panic!("nothing was deferred")
+    }
+}
+
+impl Lists for OneActive {
+    fn take(&mut self, list: Lru) -> Option<PlainPage> {
+        self.on.take_if(|on| *on == list)?;
+        Some(self.page())
+    }
+    fn put(&mut self, list: Lru, _: PlainPage) {
+        assert_eq!(self.on.replace(list), None, "there is one page");
+    }
+    fn pages(&self, list: Lru) -> u64 {
+        u64::from(self.on == Some(list))
+    }
+    fn free(&mut self, _: PlainPage) {
+        panic!("an active page is not freed")
+    }
+}
+
+#[test]
+fn shrink_active_list() {
+    let named = PageFlags::SWAP_BACKED | PageFlags::UNEVICTABLE;
+    for page in page_states(named) {
+        let page = page | PageFlags::ACTIVE;
+        let file_lru = !page.contains(PageFlags::SWAP_BACKED);
+        for vma in 0..=VmFlags::all().bits() {
+            let vma = VmFlags::from_bits_retain(vma);
+            for entries in [0, 1, 9] {
+                let executable = vma.contains(VmFlags::EXEC);
+                let stays = first(
+                    &[
+                        (page.contains(PageFlags::UNEVICTABLE), true),
+                        (entries > 0 && executable && file_lru, true),
+                    ],
+                    false,
+                );
+                let mut lists = OneActive {
+                    state: Cell::new(page),
+                    found: Referenced { entries, vma },
+                    on: Some(Lru::of(page)),
+                };
+                let mut scan = LruScan::new(1);
+                let _ = scan.step(&mut lists, &ScanControl::new(ScanFlags::empty()), 1);
+                let after = if stays {
+                    page
+                } else {
+                    page.difference(PageFlags::ACTIVE)
+                };
+                assert_eq!(lists.state.get(), after, "{page:?} {vma:?} {entries}");
+                assert_eq!(lists.on, Some(Lru::of(after)), "{page:?} {vma:?} {entries}");
+                let stats = scan.stats();
+                let counted = (stats.refilled, stats.rotated, stats.deactivated);
+                let expected = (1, u64::from(stays), u64::from(!stays));
+                assert_eq!(counted, expected, "{page:?} {vma:?} {entries}");
+            }
         }
     }
 }
 
 #[test]
-fn active_pages() {
+fn the_list_of_a_page() {
     for page in page_states(PageFlags::SWAP_BACKED | PageFlags::ACTIVE) {
-        let file_lru = !page.contains(PageFlags::SWAP_BACKED);
-        for vma in 0..=VmFlags::all().bits() {
-            let vma = VmFlags::from_bits_retain(vma);
-            for entries in [0, 1, 9] {
-                let stays = [entries > 0, vma.contains(VmFlags::EXEC), file_lru];
-                let rule = match stays {
-                    [true, true, true] => Refill::Rotate,
-                    _ => Refill::Deactivate,
-                };
-                assert_eq!(
-                    refill(page, Referenced { entries, vma }),
-                    rule,
-                    "{page:?} {vma:?}"
-                );
-            }
-        }
         let list = Lru::of(page);
-        assert_eq!(list.is_file(), file_lru);
+        assert_eq!(list.is_file(), !page.contains(PageFlags::SWAP_BACKED));
         assert_eq!(list.is_active(), page.contains(PageFlags::ACTIVE));
     }
     let kinds = Lru::ALL.map(|list| (list.is_file(), list.is_active()));

@@ -12,8 +12,8 @@ use pinfold::pin::{
 use pinfold::placement::{Placed, Zone};
 use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::{
-    Attempt, Context, Entry, PageFlags, PageLike, PageSnapshot, PinPolicy, PlainPage, PlainVma,
-    PteFlags, RefCounts, Requester, UnmapFlags, UnmapRequest, VmFlags, Vma,
+    Attempt, Context, Entry, FlushDebt, Outcome, PageFlags, PageLike, PageSnapshot, PinPolicy,
+    PlainPage, PlainVma, PteFlags, Requester, UnmapError, UnmapFlags, UnmapRequest, VmFlags, Vma,
 };
 
 #[path = "defaults/walk.rs"]
@@ -72,8 +72,8 @@ fn a_bare_page() {
     let seen = uncounted.snapshot();
     assert_eq!((seen.flags, seen.refs), (uncounted.flags(), 2000));
     assert_eq!(seen.maps, None, "not read at the same instant");
-    let counts = RefCounts::of(&uncounted, seen);
-    assert_eq!((counts.refs, counts.explained), (2000, 7 + 1 + 1 + 1));
+    let counts = Refined::counts(&uncounted, seen);
+    assert_eq!(counts, (2000, 7 + 1 + 1 + 1));
     assert_eq!(counted.zone(), Zone::Normal);
     assert_eq!(counted.pinnable(PinKind::Longterm), Ok(()));
 }
@@ -86,8 +86,8 @@ fn a_snapshot_with_the_mappings_is_all_that_is_read() {
         refs: 4000,
         maps: Some(3000),
     };
-    let counts = RefCounts::of(&page, seen);
-    assert_eq!((counts.refs, counts.explained), (4000, 3000 + 1));
+    let counts = Refined::counts(&page, seen);
+    assert_eq!(counts, (4000, 3000 + 1));
     let pinned = |seen| Refined::read_with(&page, seen).maybe_pinned();
     assert!(!pinned(PageSnapshot { refs: 3512, ..seen }));
     assert!(pinned(PageSnapshot { refs: 3513, ..seen }));
@@ -104,8 +104,8 @@ fn a_snapshot_with_the_mappings_is_all_that_is_read() {
         ..seen
     }));
     // Without them the page is asked again.
-    let counts = RefCounts::of(&page, PageSnapshot { maps: None, ..seen });
-    assert_eq!((counts.refs, counts.explained), (5000, 4 + 1));
+    let counts = Refined::counts(&page, PageSnapshot { maps: None, ..seen });
+    assert_eq!(counts, (5000, 4 + 1));
 }
 
 #[test]
@@ -186,7 +186,7 @@ impl PageOps for BareLists {
         &mut self,
         _: &PlainPage,
         _: &UnmapRequest<L>,
-        debt: &mut FlushDebt,
+        _: &mut FlushDebt,
     ) -> Result<Outcome, UnmapError<Infallible>> {
         unreachable!("no test here unmaps")
     }
@@ -205,9 +205,6 @@ impl Lists for BareLists {
         0
     }
     fn free(&mut self, _: PlainPage) {}
-    fn failed(&mut self, _: Option<&PlainPage>, error: ShrinkError<Infallible>) {
-        unreachable!("{error}");
-    }
 }
 
 #[test]
@@ -217,12 +214,13 @@ fn bare_operations_on_pages() {
     assert!(!ops.is_swap_full(&page));
     assert!(!ops.can_split(&page));
     assert!(!ops.is_pmd_mapped(&page));
-    assert_eq!(ops.try_lock(&page), Ok(Attempt::Done));
-    assert_eq!(ops.add_to_swap(&page), Ok(Attempt::Refused));
-    assert_eq!(ops.split(&page), Ok(Attempt::Refused));
-    assert_eq!(ops.release_buffers(&page), Ok(Attempt::Refused));
-    assert_eq!(ops.write_out(&page), Ok(PageOut::Keep));
-    assert_eq!(ops.put_last(&page), Ok(None), "kept");
+    assert_eq!(ops.try_lock(&page), Attempt::Done);
+    assert_eq!(ops.add_to_swap(&page), Attempt::Refused);
+    assert_eq!(ops.split(&page), Attempt::Refused);
+    assert_eq!(ops.release_buffers(&page), Attempt::Refused);
+    assert_eq!(ops.write_room(), u32::MAX, "no limit");
+    assert_eq!(ops.write_out(&page), PageOut::Keep);
+    assert_eq!(ops.put_last(&page), None, "kept");
 }
 
 #[test]

@@ -11,8 +11,6 @@ mod asked;
 mod bits;
 #[path = "invariants/broken.rs"]
 mod broken;
-#[path = "invariants/debts.rs"]
-mod debts;
 #[path = "invariants/effects.rs"]
 mod effects;
 #[path = "invariants/ending.rs"]

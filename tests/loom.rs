@@ -9,6 +9,8 @@
     clippy::indexing_slicing
 )]
 
+#[path = "loom/batch.rs"]
+mod batch;
 #[path = "loom/block.rs"]
 mod block;
 #[path = "loom/driver.rs"]

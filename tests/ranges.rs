@@ -1,20 +1,19 @@
-//! What callbacks are told, to the address, and in which order; and what `try_to_unmap` makes of
-//! several VMAs.
+//! What the embedder is told, to the address, and in which order (below); and the result of
+//! `try_to_unmap` for several VMAs (`ranges/vmas.rs`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use core::cell::{Cell, RefCell};
 use core::convert::Infallible;
 use core::ops::Range;
-use pinfold::pin::{PinCount, Refined};
-use pinfold::unmap::Verdict;
 use pinfold::{
-    Attempt, Cleared, CounterDelta, Entry, FlushMode, IgnorePins, NewEntry, NextVma, Outcome,
-    PageFlags, PageLike, PageTables, PinPolicy, PlainPage, PlainVma, PteFlags, Rmap, SharedTable,
-    SkipOpportunistic, SkipPinned, UnmapFlags, UnmapRequest, VmFlags, try_to_unmap,
+    Attempt, Cleared, CounterDelta, Entry, FlushDebt, FlushMode, IgnorePins, NewEntry, PageFlags,
+    PageTables, PlainPage, PlainVma, PteFlags, SharedTable, UnmapFlags, UnmapRequest, VmFlags,
     try_to_unmap_one,
 };
+
+#[path = "ranges/vmas.rs"]
+mod vmas;
 
 const SWAP: PageFlags = PageFlags::ANON
     .union(PageFlags::SWAP_BACKED)
@@ -23,18 +22,17 @@ const ADDRESS: u64 = 0x20_0000;
 
 /// Writes down what it is told.
 #[derive(Default)]
-struct Recorder<'m> {
+struct Recorder {
     log: Vec<String>,
     entries: Vec<Entry>,
     unshares: bool,
-    maps: Option<&'m RefCell<PlainPage>>,
 }
 
 fn at(range: &Range<u64>) -> String {
     format!("{:x}..{:x}", range.start, range.end)
 }
 
-impl Recorder<'_> {
+impl Recorder {
     fn of(entries: &[(u64, PteFlags)]) -> Self {
         let entries = entries.iter().rev();
         let entry = |&(address, flags): &(u64, PteFlags)| Entry { address, flags };
@@ -44,62 +42,57 @@ impl Recorder<'_> {
         }
     }
 
-    fn told(&mut self, what: impl Into<String>) -> Result<(), Infallible> {
+    fn told(&mut self, what: impl Into<String>) {
         self.log.push(what.into());
-        Ok(())
     }
 }
 
-impl PageTables for Recorder<'_> {
+impl PageTables for Recorder {
     type Error = Infallible;
 
     fn next_entry(&mut self) -> Result<Option<Entry>, Infallible> {
         Ok(self.entries.pop())
     }
     fn test_and_clear_young(&mut self, entry: &Entry) -> bool {
-        self.told(format!("young {:x}", entry.address))?;
+        self.told(format!("young {:x}", entry.address));
         entry.flags.contains(PteFlags::YOUNG)
     }
     fn clear(&mut self, entry: &Entry, flush: FlushMode) -> Result<Cleared, Infallible> {
-        self.told(format!("clear {:x} {flush:?}", entry.address))?;
+        self.told(format!("clear {:x} {flush:?}", entry.address));
         Ok(Cleared {
             flags: entry.flags,
             deferred: false,
         })
     }
     fn install(&mut self, _: &Entry, new: NewEntry) {
-        self.told(format!("install {new:?}"))
+        self.told(format!("install {new:?}"));
     }
     fn set_page_dirty(&mut self) {
-        self.told("page dirty")
+        self.told("page dirty");
     }
     fn remove_rmap(&mut self, entry: &Entry) {
-        if let Some(page) = self.maps {
-            page.borrow_mut().maps -= 1;
-        }
-        self.told(format!("remove {:x}", entry.address))
+        self.told(format!("remove {:x}", entry.address));
     }
-}
-
-impl Bookkeeping for Recorder<'_> {
     fn split_huge_pmd(&mut self, freeze: bool) -> Result<(), Infallible> {
-        self.told(format!("split, freeze: {freeze}"))
+        self.told(format!("split, freeze: {freeze}"));
+        Ok(())
     }
     fn widen_for_sharing(&mut self, range: Range<u64>) -> Range<u64> {
-        self.told(format!("widen {}", at(&range)))?;
+        self.told(format!("widen {}", at(&range)));
         0..0x4000_0000
     }
     fn invalidate_begin(&mut self, range: Range<u64>) -> Result<(), Infallible> {
-        self.told(format!("begin {}", at(&range)))
+        self.told(format!("begin {}", at(&range)));
+        Ok(())
     }
     fn invalidate(&mut self, range: Range<u64>) {
-        self.told(format!("invalidate {}", at(&range)))
+        self.told(format!("invalidate {}", at(&range)));
     }
     fn invalidate_end(&mut self, range: Range<u64>) {
-        self.told(format!("end {}", at(&range)))
+        self.told(format!("end {}", at(&range)));
     }
     fn unshare_pmd(&mut self, _: &Entry, range: &Range<u64>) -> SharedTable {
-        self.told(format!("un-share {}", at(range)))?;
+        self.told(format!("un-share {}", at(range)));
         if self.unshares {
             SharedTable::Unshared
         } else {
@@ -107,7 +100,7 @@ impl Bookkeeping for Recorder<'_> {
         }
     }
     fn update_hiwater(&mut self) {
-        self.told("high water")
+        self.told("high water");
     }
     fn count(&mut self, delta: CounterDelta) {
         let CounterDelta {
@@ -117,14 +110,14 @@ impl Bookkeeping for Recorder<'_> {
             swap_ents,
             hugetlb,
         } = delta;
-        self.told(format!("count {anon} {file} {shmem} {swap_ents} {hugetlb}"))
+        self.told(format!("count {anon} {file} {shmem} {swap_ents} {hugetlb}"));
     }
     fn swap_duplicate(&mut self, _: &Entry) -> Attempt {
-        self.told("slot")?;
+        self.told("slot");
         Attempt::Done
     }
     fn arch_unmap(&mut self, _: &Entry, _: PteFlags) -> Attempt {
-        self.told("arch")?;
+        self.told("arch");
         Attempt::Done
     }
 }
@@ -147,19 +140,16 @@ fn vma(flags: VmFlags) -> PlainVma {
 }
 
 /// What one walk is told, in its order.
-fn told(
-    page: PlainPage,
-    range: Range<u64>,
-    flags: UnmapFlags,
-    mut walk: Recorder<'_>,
-) -> Vec<String> {
+fn told(page: PlainPage, range: Range<u64>, flags: UnmapFlags, mut walk: Recorder) -> Vec<String> {
     let request = UnmapRequest::new(flags).unwrap().with_policy(IgnorePins);
     let area = PlainVma {
         flags: VmFlags::empty(),
         range,
     };
-    let walked = try_to_unmap_one(&page, &area, ADDRESS, &request, &mut walk).unwrap();
-    assert!(walked.verdict.goes_on());
+    let mut debt = FlushDebt::none();
+    let verdict = try_to_unmap_one(&page, &area, ADDRESS, &request, &mut walk, &mut debt);
+    assert!(verdict.unwrap().goes_on());
+    assert!(debt.is_none());
     walk.log
 }
 
@@ -243,171 +233,4 @@ fn hugetlb_ranges_are_widened_and_entries_span_the_page() {
         "end 0..40000000",
     ];
     assert_eq!(told(huge, range, flags, walk), expected);
-}
-
-/// One mapping in each of these VMAs.
-struct Mapped<'a> {
-    page: &'a RefCell<PlainPage>,
-    vmas: Vec<(VmFlags, PteFlags)>,
-    asked: usize,
-}
-
-impl Rmap for Mapped<'_> {
-    type Vma = PlainVma;
-    type Walk<'w>
-        = Recorder<'w>
-    where
-        Self: 'w;
-    type Error = Infallible;
-
-    fn next_vma(&mut self) -> NextVma<'_, Self> {
-        let next = self.vmas.get(self.asked).copied();
-        self.asked += 1;
-        Ok(next.map(|(flags, bits)| InVma {
-            vma: vma(flags),
-            address: ADDRESS,
-            walk: Recorder {
-                maps: Some(self.page),
-                ..Recorder::of(&[(ADDRESS, bits)])
-            },
-        }))
-    }
-}
-
-/// A page whose counts change under the walk, and how often its pins were read.
-struct Shared<'a>(&'a RefCell<PlainPage>, Cell<u32>);
-
-fn shared(page: &RefCell<PlainPage>) -> Shared<'_> {
-    Shared(page, Cell::new(0))
-}
-
-impl PageLike for Shared<'_> {
-    fn exact_pins(&self) -> Option<PinCount> {
-        self.1.set(self.1.get() + 1);
-        None
-    }
-    fn flags(&self) -> PageFlags {
-        self.0.borrow().flags
-    }
-    fn ref_count(&self) -> i32 {
-        self.0.borrow().refs
-    }
-    fn map_count(&self) -> u32 {
-        self.0.borrow().maps
-    }
-}
-
-/// The outcome, VMAs walked into, entries taken, and how often the next VMA was asked for.
-fn over(
-    flags: PageFlags,
-    maps: u32,
-    asked: UnmapFlags,
-    vmas: &[(VmFlags, PteFlags)],
-) -> (Outcome, u32, u32, usize) {
-    let page = RefCell::new(PlainPage {
-        maps,
-        ..page(flags)
-    });
-    let mut rmap = Mapped {
-        page: &page,
-        vmas: vmas.to_vec(),
-        asked: 0,
-    };
-    let request = UnmapRequest::new(asked).unwrap();
-    let unmapped = try_to_unmap(&shared(&page), &request, &mut rmap).unwrap();
-    assert_eq!(unmapped.outcome.is_unmapped(), page.borrow().maps == 0);
-    (unmapped.outcome, unmapped.vmas, unmapped.taken, rmap.asked)
-}
-
-/// The page is asked about once, and looked at again after each entry is cleared.
-#[test]
-fn pins_are_read_once_for_the_page_and_once_for_each_entry() {
-    fn reads<L: PinPolicy>(policy: L, vmas: u32) -> u32 {
-        let page = RefCell::new(PlainPage {
-            maps: 9,
-            ..page(PageFlags::PAGE_CACHE)
-        });
-        let mut rmap = Mapped {
-            page: &page,
-            vmas: (0..vmas).map(|_| PLAIN).collect(),
-            asked: 0,
-        };
-        let request = UnmapRequest::new(UnmapFlags::IGNORE_ACCESS).unwrap();
-        let shared = shared(&page);
-        let unmapped = try_to_unmap(&shared, &request.with_policy(policy), &mut rmap).unwrap();
-        assert_eq!(unmapped.taken, vmas);
-        shared.1.get()
-    }
-    for vmas in [0, 1, 5] {
-        let default = SkipOpportunistic::<Refined>::new();
-        assert_eq!(reads(default, vmas), 1 + vmas);
-        assert_eq!(reads(IgnorePins, vmas), 0);
-        assert_eq!(
-            reads(SkipPinned, vmas),
-            vmas,
-            "each VMA asks, and the page does not"
-        );
-    }
-}
-
-const PLAIN: (VmFlags, PteFlags) = (VmFlags::empty(), PteFlags::empty());
-const STACK: (VmFlags, PteFlags) = (VmFlags::TEMPORARY_STACK, PteFlags::empty());
-
-#[test]
-fn the_walk_ends_when_nothing_maps_the_page() {
-    let none = UnmapFlags::empty();
-    let ended = over(SWAP, 2, none, &[PLAIN; 4]);
-    assert_eq!(ended, (Outcome::Unmapped, 2, 2, 2));
-    let not_found = Outcome::NotFound;
-    assert_eq!(over(SWAP, 3, none, &[PLAIN; 2]), (not_found, 2, 2, 3));
-}
-
-#[test]
-fn temporary_stacks_are_passed_by() {
-    let anon = SWAP;
-    let stays = Outcome::TemporaryStack;
-    for flags in [UnmapFlags::MIGRATION, UnmapFlags::SPLIT_FREEZE] {
-        let world = [STACK, PLAIN];
-        assert_eq!(over(anon, 2, flags, &world), (stays, 1, 1, 3));
-        // Not for KSM pages, nor for those of files.
-        let all = (Outcome::Unmapped, 2, 2, 2);
-        assert_eq!(over(anon | PageFlags::KSM, 2, flags, &world), all);
-        assert_eq!(over(PageFlags::PAGE_CACHE, 2, flags, &world), all);
-    }
-    let all = (Outcome::Unmapped, 2, 2, 2);
-    assert_eq!(over(anon, 2, UnmapFlags::empty(), &[STACK, PLAIN]), all);
-}
-
-#[test]
-fn the_first_obstacle_is_the_reason() {
-    let munlock = UnmapFlags::MUNLOCK;
-    let locked = (VmFlags::LOCKED, PteFlags::empty());
-    let first = Outcome::StillMapped(Verdict::NotLocked);
-    let ended = over(SWAP, 4, munlock, &[PLAIN, PLAIN, locked, PLAIN]);
-    assert_eq!(ended, (first, 3, 0, 3));
-}
-
-#[test]
-fn the_seed_patch_asks_in_every_vma() {
-    let page = RefCell::new(PlainPage {
-        refs: 2000,
-        ..page(SWAP)
-    });
-    let mut rmap = Mapped {
-        page: &page,
-        vmas: vec![PLAIN; 3],
-        asked: 0,
-    };
-    let request = UnmapRequest::new(UnmapFlags::empty()).unwrap();
-    let skipped = try_to_unmap(&shared(&page), &request, &mut rmap).unwrap();
-    assert!(matches!(skipped.outcome, Outcome::Skipped(_)));
-    assert_eq!((skipped.vmas, rmap.asked), (0, 0), "once for the page");
-    let request = request.with_policy(SkipPinned);
-    let passed = try_to_unmap(&shared(&page), &request, &mut rmap).unwrap();
-    let reason = Reason::InVma(Verdict::NextVma(pinfold::pin::Pins::Maybe {
-        estimate: 1,
-        longterm: None,
-    }));
-    assert_eq!(passed.outcome, Outcome::StillMapped(reason));
-    assert_eq!((passed.vmas, rmap.asked), (3, 4), "once for each VMA");
 }

@@ -7,15 +7,15 @@ use core::cell::Cell;
 use core::convert::Infallible;
 use core::num::NonZeroU64;
 use pinfold::pin::{
-    Accounting, BiasedRefs, LedgerError, Owners, PinError, PinGuard, PinKind, Pinnable, Unpinned,
+    Accounting, BiasedRefs, LedgerError, Owners, PinError, PinGuard, PinKind, Pinnable, Released,
 };
 use pinfold::placement::{Placed, Zone};
 use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::revoke::{Answer, Level, PinOwner, Pressure};
-use pinfold::shrinker::{Scan, Shrinker, shrink_pages};
+use pinfold::shrinker::{Pass, Scan, Shrinker};
 use pinfold::{
-    Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, PlainPage, UnmapFlags,
-    UnmapRequest,
+    Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, PlainPage, UnmapError, UnmapFlags,
+    UnmapRequest, VmFlags,
 };
 
 /// A device that answers nothing as the defaults do.
@@ -69,7 +69,7 @@ fn tell<O: PinOwner<Error = Infallible>>(mut owner: O) -> Option<Answer> {
 }
 
 fn shrink<S: Shrinker>(mut shrinker: S) -> (u64, u32, u64) {
-    let pages = shrink_pages(&mut shrinker, 10).pages;
+    let pages = Pass::shrink_pages(&mut shrinker, 10).pages;
     (pages, shrinker.seeks(), shrinker.batch())
 }
 
@@ -141,13 +141,13 @@ fn pages() {
         fn try_pin(&self, _: PinKind) -> Result<(), PinError> {
             self.refs.pin()
         }
-        fn unpin(&self, _: PinKind) -> Result<Unpinned, PinError> {
-            self.refs.unpin().map(Unpinned::from)
+        fn unpin(&self, _: PinKind) -> Result<Released, PinError> {
+            self.refs.unpin()
         }
         fn set_dirty(&self) {
             self.dirty.set(true);
         }
-        fn settle(&self, _: Unpinned) {
+        fn settle(&self, _: Released) {
             self.settled.set(true);
         }
     }
@@ -223,54 +223,47 @@ impl Asked {
     }
 }
 
-type Refused<T> = Result<T, &'static str>;
-
 impl PageOps for Asked {
     type Page = PlainPage;
     type Error = &'static str;
 
     fn update(&mut self, _: &PlainPage, _: PageFlags, _: PageFlags) {
-        self.ask(Err("update"))
+        self.ask(());
     }
     fn referenced(&mut self, _: &PlainPage) -> Referenced {
-        self.ask(Err("referenced"))
+        self.ask(FOUND)
     }
     fn unmap<L: PinPolicy>(
         &mut self,
         _: &PlainPage,
         _: &UnmapRequest<L>,
-        debt: &mut FlushDebt,
+        _: &mut FlushDebt,
     ) -> Result<Outcome, UnmapError<&'static str>> {
-        self.ask(Ok(Unmapped {
-            outcome: Outcome::Unmapped,
-            vmas: 3,
-            taken: 0,
-            flush: FlushDebt::none(),
-        }))
+        self.ask(Ok(Outcome::Contended))
     }
     fn remove(&mut self, _: &PlainPage, _: Removal) -> Attempt {
-        self.ask(Err("remove"))
+        self.ask(Attempt::Done)
     }
     fn flush_tlb(&mut self) {
-        self.ask(Err("flush_tlb"))
+        self.ask(());
     }
     fn try_lock(&mut self, _: &PlainPage) -> Attempt {
-        self.ask(Err("try_lock"))
+        self.ask(Attempt::Refused)
     }
     fn unlock(&mut self, _: &PlainPage) {
-        self.ask(Err("unlock"))
+        self.ask(());
     }
     fn is_congested(&mut self, _: &PlainPage) -> bool {
         self.ask(true)
     }
     fn wait_for_writeback(&mut self, _: &PlainPage) {
-        self.ask(Err("wait_for_writeback"))
+        self.ask(());
     }
     fn add_to_swap(&mut self, _: &PlainPage) -> Attempt {
-        self.ask(Err("add_to_swap"))
+        self.ask(Attempt::Done)
     }
     fn free_swap(&mut self, _: &PlainPage) {
-        self.ask(Err("free_swap"))
+        self.ask(());
     }
     fn is_swap_full(&mut self, _: &PlainPage) -> bool {
         self.ask(true)
@@ -282,16 +275,25 @@ impl PageOps for Asked {
         self.ask(true)
     }
     fn split(&mut self, _: &PlainPage) -> Attempt {
-        self.ask(Err("split"))
+        self.ask(Attempt::Done)
     }
     fn write_out(&mut self, _: &PlainPage) -> PageOut {
-        self.ask(Err("write_out"))
+        self.ask(PageOut::Activate)
     }
     fn release_buffers(&mut self, _: &PlainPage) -> Attempt {
-        self.ask(Err("release_buffers"))
+        self.ask(Attempt::Done)
     }
-    fn put_last(&mut self, _: &PlainPage) -> Option<RefsLeft> {
-        self.ask(Err("put_last"))
+    fn put_last(&mut self, _: &PlainPage) -> Option<Released> {
+        self.ask(Some(Released::Done))
+    }
+    fn write_room(&mut self) -> u32 {
+        self.ask(3)
+    }
+    fn submit(&mut self) {
+        self.ask(());
+    }
+    fn failed(&mut self, _: &PlainPage, _: UnmapError<&'static str>) {
+        self.ask(());
     }
 }
 
@@ -301,6 +303,10 @@ const PAGE: PlainPage = PlainPage {
     maps: 1,
     pins: None,
     base_pages: 1,
+};
+const FOUND: Referenced = Referenced {
+    entries: 3,
+    vma: VmFlags::EXEC,
 };
 const WATERMARK: Watermark = Watermark { free: 4, high: 5 };
 
@@ -315,9 +321,6 @@ impl Lists for Asked {
         6
     }
     fn free(&mut self, _: PlainPage) {
-        self.ask(());
-    }
-    fn failed(&mut self, _: Option<&PlainPage>, _: ShrinkError<&'static str>) {
         self.ask(());
     }
     fn park(&mut self, _: PlainPage, _: pinfold::pin::Pins) -> Result<(), PlainPage> {
@@ -358,26 +361,31 @@ fn lists_and_operations_on_pages() {
         let (list, page) = (Lru::InactiveFile, &PAGE);
         let none = PageFlags::empty();
         let request = UnmapRequest::new(UnmapFlags::empty()).unwrap();
-        assert_eq!(lists.update(page, none, none), Err("update"));
-        assert_eq!(lists.referenced(page).unwrap_err(), "referenced");
-        assert_eq!(lists.unmap(page, &request).unwrap().vmas, 3);
-        assert_eq!(lists.remove(page, Removal::Lazyfree), Err("remove"));
-        assert_eq!(lists.flush_tlb(), Err("flush_tlb"));
-        assert_eq!(lists.try_lock(page), Err("try_lock"));
-        assert_eq!(lists.unlock(page), Err("unlock"));
+        let mut debt = FlushDebt::none();
+        lists.update(page, none, none);
+        assert_eq!(lists.referenced(page), FOUND);
+        let outcome = lists.unmap(page, &request, &mut debt);
+        assert_eq!(outcome, Ok(Outcome::Contended));
+        assert_eq!(lists.remove(page, Removal::Lazyfree), Attempt::Done);
+        lists.flush_tlb();
+        assert_eq!(lists.try_lock(page), Attempt::Refused);
+        lists.unlock(page);
         assert!(lists.is_congested(page));
-        assert_eq!(lists.wait_for_writeback(page), Err("wait_for_writeback"));
-        assert_eq!(lists.add_to_swap(page), Err("add_to_swap"));
-        assert_eq!(lists.free_swap(page), Err("free_swap"));
+        lists.wait_for_writeback(page);
+        assert_eq!(lists.add_to_swap(page), Attempt::Done);
+        lists.free_swap(page);
         assert!(lists.is_swap_full(page) && lists.can_split(page) && lists.is_pmd_mapped(page));
-        assert_eq!(lists.split(page), Err("split"));
-        assert_eq!(lists.write_out(page), Err("write_out"));
-        assert_eq!(lists.release_buffers(page), Err("release_buffers"));
-        assert_eq!(lists.put_last(page), Err("put_last"));
+        assert_eq!(lists.split(page), Attempt::Done);
+        assert_eq!(lists.write_out(page), PageOut::Activate);
+        assert_eq!(lists.write_room(), 3);
+        lists.submit();
+        assert_eq!(lists.release_buffers(page), Attempt::Done);
+        assert_eq!(lists.put_last(page), Some(Released::Done));
+        lists.failed(page, UnmapError::NoReference);
 
         assert_eq!(lists.take(list), Some(PAGE));
         lists.put(list, PAGE);
-        lists.free(PAGE, Release::Now);
+        lists.free(PAGE);
         assert_eq!(lists.park(PAGE, pinfold::pin::Pins::None), Ok(()));
         assert_eq!(lists.take_parked(), Some(PAGE));
         assert_eq!(lists.shrink_others(0), 9);
@@ -389,5 +397,5 @@ fn lists_and_operations_on_pages() {
     let mut asked = Asked::default();
     ask(&mut asked);
     ask(&mut &mut asked);
-    assert_eq!(asked.0, 2 * 24);
+    assert_eq!(asked.0, 2 * 27);
 }

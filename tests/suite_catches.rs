@@ -1,5 +1,5 @@
-//! The public suite catches what it is there for: pages, readings and policies that are wrong in one
-//! thing each; and its cases reach what they say.
+//! The public suites catch what they are there for: pages, readings, policies, walks, lists and page
+//! operations that are wrong in one thing each; and their cases reach what they say.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
@@ -24,3 +24,5 @@ mod planted;
 mod tally;
 #[path = "suite_catches/walks.rs"]
 mod walks;
+#[path = "suite_catches/widths.rs"]
+mod widths;

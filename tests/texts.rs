@@ -10,11 +10,11 @@ use pinfold::conformance::PageState;
 use pinfold::invariants::Broken;
 use pinfold::pin::race::FastPinError;
 use pinfold::pin::{
-    BlockError, LedgerError, LedgerFault, NotBlocked, NotParked, ParkError, PinAllError, PinCount,
-    PinError, PinGuard, PinKind, PinLedger, PinWord, Pins, ReleaseError, UnexpectedRefs,
+    LedgerError, LedgerFault, PinAllError, PinCount, PinError, PinGuard, PinKind, PinLedger,
+    PinStateError, PinWord, Pins, ReleaseError, UnexpectedRefs,
 };
 use pinfold::placement::{PlaceError, PlaceStop, Zone};
-use pinfold::reclaim::ShrinkError;
+use pinfold::reclaim::{ListError, Stats};
 use pinfold::shrinker::PriorityError;
 use pinfold::unmap::{Stop, UnmapError};
 use pinfold::{FlushDebt, Outcome, PageFlags, Verdict};
@@ -52,17 +52,16 @@ fn pins_and_their_errors() {
         longterm: None,
     };
     prints([
-        (BlockError::Pinned(three), "3 pins are held"),
-        (BlockError::Parked, "the page is parked"),
-        (BlockError::AlreadyBlocked, "pins are blocked already"),
+        (PinStateError::Pinned(three), "3 pins are held"),
+        (PinStateError::NotPinned, "the page is not pinned"),
+        (PinStateError::Blocked, "pins are blocked on this page"),
+        (
+            PinStateError::NotParked,
+            "pins are not blocked on this page",
+        ),
+        (PinStateError::Parked, "the page is parked"),
+        (PinStateError::NotParked, "the page is not parked"),
     ]);
-    prints([
-        (ParkError::NotPinned, "the page is not pinned"),
-        (ParkError::AlreadyParked, "the page is parked already"),
-        (ParkError::Blocked, "pins are blocked on this page"),
-    ]);
-    prints([(NotBlocked, "pins are not blocked on this page")]);
-    prints([(NotParked, "the page is not parked")]);
     prints([(UnexpectedRefs(7), "the page has 7 references")]);
     prints([
         (
@@ -186,7 +185,7 @@ fn errors_of_placement_and_shrinkers() {
 fn verdicts_and_outcomes() {
     prints([
         (Verdict::Done, "done"),
-        (Verdict::Unshared, "shared page table taken out"),
+        (Verdict::Unshared, "shared page table removed"),
         (Verdict::NotLocked, "next VMA: not locked"),
         (
             Verdict::NotMigratable,
@@ -218,12 +217,16 @@ fn verdicts_and_outcomes() {
             Stop::InconsistentAnon,
             "swap-backed and swap cache disagree",
         ),
+        (
+            Stop::SharingUnknown,
+            "not known whether the page table is shared",
+        ),
     ]);
     prints([
         (Outcome::Unmapped, "unmapped"),
         (
             Outcome::NotFound,
-            "still mapped: the reverse map does not lead to all mappings",
+            "still mapped: not found in the reverse map",
         ),
         (
             Outcome::TemporaryStack,
@@ -233,6 +236,7 @@ fn verdicts_and_outcomes() {
             Outcome::StillMapped(Verdict::Stopped(Stop::Mlocked)),
             "still mapped: stopped: mlocked",
         ),
+        (Outcome::Contended, "the reverse map is locked"),
         (Outcome::Skipped(PINS), "skipped: pinned 3 (2 long-term)"),
         (Outcome::Refused(PINS), "refused: pinned 3 (2 long-term)"),
     ]);
@@ -252,24 +256,36 @@ impl Display for Fault {
 impl Error for Fault {}
 
 #[test]
-fn a_failed_callback_is_named_and_leads_to_its_source() {
-    let failed = UnmapError::Callback {
-        callback: Callback::SwapFree,
+fn an_error_of_the_page_tables_says_where_and_leads_to_its_source() {
+    let failed = UnmapError::PageTables {
         address: 0x1000,
         source: Fault,
     };
-    let text = "SwapFree failed at 0x1000: the fault";
+    let text = "page tables at 0x1000: the fault";
     assert_eq!(failed.to_string(), text);
     assert_eq!(failed.source().unwrap().to_string(), "the fault");
     assert!(UnmapError::<Fault>::NoReference.source().is_none());
+}
 
-    let op = ShrinkError::Op {
-        op: PageOp::WriteOut,
-        source: Fault,
-        locked: true,
-    };
-    assert_eq!(op.to_string(), "WriteOut failed: the fault");
-    assert_eq!(op.source().unwrap().to_string(), "the fault");
+#[test]
+fn lists_and_counters_of_reclaim() {
+    prints([
+        (ListError::NoSuchPage(7), "there is no link for page 7"),
+        (
+            ListError::Listed(7),
+            "page 7 is already on a list or parked",
+        ),
+        (
+            ListError::NotListed(7),
+            "page 7 is neither on a list nor parked",
+        ),
+    ]);
+    let mut some = Stats::default();
+    (some.scanned, some.freed, some.parked) = (5, 3, 2);
+    prints([
+        (Stats::default(), "nothing scanned"),
+        (some, "scanned 5, freed 3, parked 2"),
+    ]);
 }
 
 #[test]
@@ -323,5 +339,5 @@ fn variants_read_as_derived() {
     assert_eq!(format!("{broken:?}"), text);
     let text = "PageDisagrees {\n    what: \"flags\",\n    expected: 1,\n    found: -2,\n}";
     assert_eq!(format!("{broken:#?}"), text);
-    assert_eq!(format!("{:?}", Broken::StillOwed), "StillOwed");
+    assert_eq!(format!("{:?}", Broken::NotRebuilt), "NotRebuilt");
 }

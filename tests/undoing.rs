@@ -1,28 +1,43 @@
-//! What a walk owes when undoing fails too: each debt alone, told for what it is, and settled by
-//! the calls that were missing and no others.
+//! What a walk calls to put an entry back that it has cleared, and that the flush which was deferred
+//! for it is still owed.
 
 #![cfg(not(loom))]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
 
 use core::cell::Cell;
-use pinfold::unmap::{Stop, UnmapError, Verdict};
+use core::convert::Infallible;
+use core::ops::Range;
+use pinfold::pin::{PinCount, Pins};
+use pinfold::unmap::{Stop, Verdict};
 use pinfold::{
-    Attempt, Cleared, CounterDelta, Entry, FlushMode, IgnorePins, NewEntry, PageFlags, PageLike,
-    PageTables, PlainVma, PteFlags, SharedTable, UnmapFlags, UnmapRequest, VmFlags,
-    try_to_unmap_one,
+    Attempt, Cleared, CounterDelta, Entry, FlushDebt, FlushMode, NewEntry, PageFlags, PageLike,
+    PageTables, PlainVma, PteFlags, UnmapFlags, UnmapRequest, VmFlags, try_to_unmap_one,
 };
 
 const ADDRESS: u64 = 0x20_0000;
-const DIRTY: PteFlags = PteFlags::DIRTY;
+const BITS: PteFlags = PteFlags::DIRTY.union(PteFlags::WRITABLE);
+const LAZYFREE: PageFlags = PageFlags::ANON;
 const SWAP: PageFlags = PageFlags::ANON
     .union(PageFlags::SWAP_BACKED)
     .union(PageFlags::SWAP_CACHE);
 
-struct Page(Cell<PageFlags>);
+struct Page {
+    flags: Cell<PageFlags>,
+    pins: Cell<u32>,
+}
+
+impl Page {
+    const fn new(flags: PageFlags) -> Self {
+        Self {
+            flags: Cell::new(flags),
+            pins: Cell::new(0),
+        }
+    }
+}
 
 impl PageLike for Page {
     fn flags(&self) -> PageFlags {
-        self.0.get()
+        self.flags.get()
     }
     fn ref_count(&self) -> i32 {
         3
@@ -30,261 +45,159 @@ impl PageLike for Page {
     fn map_count(&self) -> u32 {
         1
     }
-    fn base_pages(&self) -> u32 {
-        if self.flags().is_compound() { 512 } else { 1 }
+    fn exact_pins(&self) -> Option<PinCount> {
+        Some(PinCount {
+            total: self.pins.get(),
+            longterm: Some(0),
+        })
     }
 }
 
-/// One entry; some callbacks fail. Writes down what undoes something or is told to others.
+/// Two entries, of which the first is taken up to what a test refuses. Logs what is called from the
+/// clearing on.
 struct Walk<'a> {
-    entry: Option<Entry>,
-    /// Each fails when it is called for the so-manieth time.
-    fails: &'a [(Callback, u32)],
-    calls: Vec<Callback>,
+    page: &'a Page,
+    entries: u64,
+    /// What happens to the page while the entry is empty.
+    meanwhile: fn(&Page),
+    refuses: Option<&'static str>,
     log: Vec<String>,
-    unshares: bool,
-    /// What the page becomes while the entry is clear.
-    becomes: Option<(&'a Page, PageFlags)>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct Injected;
-
-impl<'a> Walk<'a> {
-    fn new(flags: PteFlags, fails: &'a [(Callback, u32)]) -> Self {
-        let address = ADDRESS;
-        Self {
-            entry: Some(Entry { address, flags }),
-            fails,
-            calls: Vec::new(),
-            log: Vec::new(),
-            unshares: false,
-            becomes: None,
-        }
-    }
-
-    fn call(&mut self, callback: Callback) -> Result<(), Injected> {
-        self.calls.push(callback);
-        let times = self.calls.iter().filter(|&&call| call == callback).count();
-        let at = |&(fails, nth): &(Callback, u32)| fails == callback && nth as usize == times;
-        if self.fails.iter().any(at) {
-            Err(Injected)
+impl Walk<'_> {
+    fn call(&mut self, method: &'static str) -> Attempt {
+        self.log.push(method.to_owned());
+        if self.refuses == Some(method) {
+            Attempt::Refused
         } else {
-            self.log.push(format!("{callback:?}"));
-            Ok(())
+            Attempt::Done
         }
     }
 }
 
 impl PageTables for Walk<'_> {
-    type Error = Injected;
+    type Error = Infallible;
 
-    fn next_entry(&mut self) -> Result<Option<Entry>, Injected> {
-        Ok(self.entry.take())
+    fn next_entry(&mut self) -> Result<Option<Entry>, Infallible> {
+        let address = ADDRESS + 0x1000 * self.entries;
+        self.entries += 1;
+        let flags = BITS;
+        Ok((self.entries <= 2).then_some(Entry { address, flags }))
     }
     fn test_and_clear_young(&mut self, _: &Entry) -> bool {
         false
     }
-    fn clear(&mut self, entry: &Entry, _: FlushMode) -> Result<Cleared, Injected> {
-        if let Some((page, flags)) = self.becomes {
-            page.0.set(flags);
-        }
+    fn clear(&mut self, entry: &Entry, flush: FlushMode) -> Result<Cleared, Infallible> {
+        assert_eq!(flush, FlushMode::MayDefer);
+        (self.meanwhile)(self.page);
         Ok(Cleared {
             flags: entry.flags,
-            deferred: false,
+            deferred: true,
         })
     }
-    fn install(&mut self, _: &Entry, new: NewEntry) {
-        match new {
-            NewEntry::Restored(bits) => {
-                self.call(Callback::Restore)?;
-                self.log.push(format!("{bits:?}"));
-            }
-            _ => self.call(Callback::Install),
-        }
+    fn install(&mut self, entry: &Entry, new: NewEntry) {
+        self.log
+            .push(format!("install {:#x} {new:?}", entry.address));
     }
     fn set_page_dirty(&mut self) {
-        self.call(Callback::SetPageDirty)
+        self.page
+            .flags
+            .set(self.page.flags.get() | PageFlags::DIRTY);
     }
     fn remove_rmap(&mut self, _: &Entry) {
-        self.call(Callback::RemoveRmap)
-    }
-}
-
-impl Bookkeeping for Walk<'_> {
-    fn invalidate(&mut self, _: core::ops::Range<u64>) {
-        self.call(Callback::Invalidate)
-    }
-    fn invalidate_end(&mut self, _: core::ops::Range<u64>) {
-        self.call(Callback::InvalidateEnd)
-    }
-    fn unshare_pmd(&mut self, _: &Entry, _: &core::ops::Range<u64>) -> SharedTable {
-        if self.unshares {
-            SharedTable::Unshared
-        } else {
-            SharedTable::No
-        }
+        self.log.push("remove_rmap".to_owned());
     }
     fn swap_duplicate(&mut self, _: &Entry) -> Attempt {
-        Attempt::Done
-    }
-    fn count(&mut self, delta: CounterDelta) {
-        self.call(Callback::Count)?;
-        self.log.push(format!("{} {}", delta.anon, delta.swap_ents));
+        self.call("swap_duplicate")
     }
     fn swap_free(&mut self, _: &Entry) {
-        self.call(Callback::SwapFree)
+        self.log.push("swap_free".to_owned());
     }
-    fn arch_unmap(&mut self, _: &Entry, _: PteFlags) -> Attempt {
-        self.call(Callback::ArchUnmap)?;
-        Attempt::Done
+    fn arch_unmap(&mut self, _: &Entry, cleared: PteFlags) -> Attempt {
+        assert_eq!(cleared, BITS);
+        self.call("arch_unmap")
+    }
+    fn set_swap_backed(&mut self) {
+        self.log.push("set_swap_backed".to_owned());
+    }
+    fn count(&mut self, delta: CounterDelta) {
+        self.log.push(format!("count {delta:?}"));
+    }
+    fn invalidate_end(&mut self, range: Range<u64>) {
+        self.log.push(format!("invalidate_end {:#x}", range.start));
     }
 }
 
-fn vma() -> PlainVma {
-    PlainVma {
-        flags: VmFlags::empty(),
-        range: 0..0x1000_0000,
-    }
-}
-
-/// What failed, and what is owed, after a walk over one page with these failures.
-fn fail(flags: PageFlags, mut walk: Walk<'_>) -> (Callback, Owed) {
-    let page = Page(Cell::new(flags));
-    let locked = if flags.is_compound() {
-        UnmapFlags::RMAP_LOCKED
-    } else {
-        UnmapFlags::empty()
+/// Runs a walk over a page with these flags, which must stop for `why` and put its first entry back;
+/// what is called beside that, in order.
+fn stops(
+    flags: PageFlags,
+    refuses: Option<&'static str>,
+    meanwhile: fn(&Page),
+    why: Stop,
+) -> Vec<String> {
+    let page = Page::new(flags);
+    let mut walk = Walk {
+        page: &page,
+        entries: 0,
+        meanwhile,
+        refuses,
+        log: Vec::new(),
     };
-    let request = UnmapRequest::new(locked).unwrap().with_policy(IgnorePins);
-    let failure = try_to_unmap_one(&page, &vma(), ADDRESS, &request, &mut walk).unwrap_err();
-    failure.flush.ignore();
-    match failure.error {
-        UnmapError::Callback { callback, .. } => (callback, failure.owed),
-        other => unreachable!("{other:?}"),
-    }
+    let vma = PlainVma {
+        flags: VmFlags::empty(),
+        range: ADDRESS..ADDRESS + 0x2000,
+    };
+    let request = UnmapRequest::new(UnmapFlags::BATCH_FLUSH).unwrap();
+    let mut debt = FlushDebt::none();
+    let verdict = try_to_unmap_one(&page, &vma, ADDRESS, &request, &mut walk, &mut debt);
+    assert_eq!(verdict, Ok(Verdict::Stopped(why)));
+    assert_eq!((debt.entries(), debt.is_dirty()), (1, true));
+    debt.ignore();
+    let restored = format!("install {ADDRESS:#x} {:?}", NewEntry::Restored(BITS));
+    let (put_back, mut others): (Vec<_>, Vec<_>) =
+        walk.log.into_iter().partition(|call| *call == restored);
+    assert_eq!(put_back.len(), 1, "once, with its bits");
+    assert_eq!(others.pop(), Some(format!("invalidate_end {ADDRESS:#x}")));
+    others
 }
 
-/// What settling a debt calls.
-fn settled(owed: Owed) -> Vec<String> {
-    let mut walk = Walk::new(PteFlags::empty(), &[]);
-    owed.settle(&mut walk).unwrap();
-    walk.log
-}
+const fn nothing(_: &Page) {}
 
-/// Which debts there are: entry, swap slot, counters, invalidation, its end.
-fn debts(owed: &Owed) -> [bool; 5] {
-    [
-        owed.entry().is_some(),
-        owed.swap_slot().is_some(),
-        owed.counters() != CounterDelta::NONE,
-        owed.invalidate(),
-        owed.invalidate_end(),
-    ]
+#[test]
+fn a_slot_that_is_refused_is_not_given_back() {
+    let calls = stops(SWAP, Some("swap_duplicate"), nothing, Stop::SwapSlotRefused);
+    assert_eq!(calls, ["swap_duplicate"]);
 }
 
 #[test]
-fn an_entry() {
-    let fails = [(Callback::SetPageDirty, 1), (Callback::Restore, 1)];
-    let (failed, owed) = fail(SWAP, Walk::new(DIRTY, &fails));
-    assert_eq!(failed, Callback::SetPageDirty);
-    assert_eq!(debts(&owed), [true, false, false, false, false]);
-    assert!(!owed.is_none());
-    let (entry, bits) = owed.entry().unwrap();
-    assert_eq!((entry.address, bits), (ADDRESS, DIRTY));
-    assert_eq!(settled(owed), ["Restore", "PteFlags(DIRTY)"]);
+fn a_slot_is_given_back_if_the_architecture_refuses() {
+    let calls = stops(SWAP, Some("arch_unmap"), nothing, Stop::ArchRefused);
+    assert_eq!(calls, ["swap_duplicate", "arch_unmap", "swap_free"]);
 }
 
 #[test]
-fn a_swap_slot() {
-    let fails = [(Callback::ArchUnmap, 1), (Callback::SwapFree, 1)];
-    let (failed, owed) = fail(SWAP, Walk::new(DIRTY, &fails));
-    assert_eq!(failed, Callback::ArchUnmap);
-    assert_eq!(debts(&owed), [false, true, false, false, false]);
-    assert!(!owed.is_none());
-    assert_eq!(owed.swap_slot().unwrap().address, ADDRESS);
-    assert_eq!(settled(owed), ["SwapFree"]);
+fn a_lazily_freed_page_that_was_written_to_is_swap_backed_again() {
+    let calls = stops(LAZYFREE, None, nothing, Stop::LazyfreeRedirtied);
+    assert_eq!(calls, ["set_swap_backed"]);
 }
 
 #[test]
-fn a_counter() {
-    let fails = [(Callback::Invalidate, 1), (Callback::Count, 2)];
-    let (failed, owed) = fail(SWAP, Walk::new(DIRTY, &fails));
-    assert_eq!(failed, Callback::Invalidate);
-    assert_eq!(debts(&owed), [false, false, true, false, false]);
-    assert!(!owed.is_none());
-    assert_eq!(settled(owed), ["Count", "1 -1"], "the change taken back");
+fn a_pin_that_appears_stops_the_walk_before_the_page_is_written_to() {
+    let pins = Pins::Exactly(PinCount {
+        total: 1,
+        longterm: Some(0),
+    });
+    let pin = |page: &Page| page.pins.set(1);
+    let calls = stops(SWAP, None, pin, Stop::PinAppeared(pins));
+    assert_eq!(calls, [""; 0]);
 }
 
-#[test]
-fn an_invalidation() {
-    let fails = [(Callback::Invalidate, 1)];
-    let mut walk = Walk::new(DIRTY, &fails);
-    walk.unshares = true;
-    let (failed, owed) = fail(PageFlags::HUGETLB | PageFlags::PAGE_CACHE, walk);
-    assert_eq!(failed, Callback::Invalidate);
-    assert_eq!(debts(&owed), [false, false, false, true, false]);
-    assert!(!owed.is_none());
-    assert_eq!(settled(owed), ["Invalidate"]);
-}
-
-#[test]
-fn the_end_of_an_invalidation() {
-    let fails = [(Callback::InvalidateEnd, 1)];
-    let (failed, owed) = fail(SWAP, Walk::new(DIRTY, &fails));
-    assert_eq!(failed, Callback::InvalidateEnd);
-    assert_eq!(debts(&owed), [false, false, false, false, true]);
-    assert!(!owed.is_none());
-    assert_eq!(settled(owed), ["InvalidateEnd"]);
-}
-
-#[test]
-fn nothing_if_undoing_succeeds() {
-    for failing in [
-        Callback::SetPageDirty,
-        Callback::ArchUnmap,
-        Callback::Install,
-        Callback::Count,
-        Callback::Invalidate,
-        Callback::RemoveRmap,
-    ] {
-        let fails = [(failing, 1)];
-        let (failed, owed) = fail(SWAP, Walk::new(DIRTY, &fails));
-        assert_eq!(failed, failing);
-        assert!(owed.is_none(), "{failing:?}: {owed:?}");
-        assert_eq!(debts(&owed), [false; 5]);
-        assert_eq!(settled(owed), [""; 0]);
-    }
-}
-
-#[test]
-fn what_still_fails_is_still_owed() {
-    let fails = [(Callback::SetPageDirty, 1), (Callback::Restore, 1)];
-    let (_, owed) = fail(SWAP, Walk::new(DIRTY, &fails));
-    let mut walk = Walk::new(PteFlags::empty(), &[(Callback::Restore, 1)]);
-    let (owed, error) = owed.settle(&mut walk).unwrap_err();
-    assert_eq!(error, Injected);
-    assert_eq!(debts(&owed), [true, false, false, false, false]);
-    assert_eq!(settled(owed), ["Restore", "PteFlags(DIRTY)"]);
-}
-
-/// D1 asks before the entry is cleared; a page that leaves the swap cache after that is found out
-/// all the same, and the entry is put back.
+/// D1 asks before the entry is cleared; a page that leaves the swap cache after that is found all
+/// the same.
 #[test]
 fn an_anonymous_page_that_becomes_inconsistent_keeps_its_entry() {
-    let page = Page(Cell::new(SWAP));
-    let mut walk = Walk::new(DIRTY, &[]);
-    walk.becomes = Some((&page, SWAP - PageFlags::SWAP_BACKED));
-    let request = UnmapRequest::new(UnmapFlags::empty()).unwrap();
-    let walked = try_to_unmap_one(&page, &vma(), ADDRESS, &request, &mut walk).unwrap();
-    assert_eq!(walked.verdict, Verdict::Stopped(Stop::InconsistentAnon));
-    assert_eq!(walked.taken, 0);
-    walked.flush.ignore();
-    let log = [
-        "SetPageDirty",
-        "Restore",
-        "PteFlags(DIRTY)",
-        "InvalidateEnd",
-    ];
-    assert_eq!(walk.log, log);
+    let leave = |page: &Page| page.flags.set(SWAP - PageFlags::SWAP_BACKED);
+    let calls = stops(SWAP, None, leave, Stop::InconsistentAnon);
+    assert_eq!(calls, [""; 0]);
 }

@@ -28,7 +28,7 @@ type Set = Vec<(State, PteFlags)>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mix {
     /// None.
-    Unpinned,
+    Released,
     /// All.
     Pinned,
     /// One in four, in no order; and one in 64 is not, but mapped 2,000 times.
@@ -36,11 +36,11 @@ pub(crate) enum Mix {
 }
 
 impl Mix {
-    pub(crate) const ALL: [Self; 3] = [Self::Pinned, Self::Unpinned, Self::Mixed];
+    pub(crate) const ALL: [Self; 3] = [Self::Pinned, Self::Released, Self::Mixed];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Unpinned => "unpinned",
+            Self::Released => "unpinned",
             Self::Pinned => "pinned",
             Self::Mixed => "mixed",
         }
@@ -334,7 +334,7 @@ pub(crate) fn check_all<P: Measured>() {
     for mix in Mix::ALL {
         let tally = Population::<P>::new(mix, PAGES).check();
         let some_skipped = tally.skipped > 0;
-        assert_eq!(some_skipped, mix != Mix::Unpinned, "{mix:?}: {tally:?}");
+        assert_eq!(some_skipped, mix != Mix::Released, "{mix:?}: {tally:?}");
         assert_eq!(tally.done > 0, mix != Mix::Pinned, "{mix:?}: {tally:?}");
     }
     let mut rng = Rng(7);

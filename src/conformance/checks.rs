@@ -6,6 +6,7 @@ use crate::invariants::{self, Broken, How};
 use crate::page::PageLike;
 use crate::pin::{Biased, PinKind, PinReading, Refined};
 use crate::policy::{IgnorePins, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned};
+use crate::rmap::Outcome;
 use crate::unmap::Verdict;
 use core::fmt;
 
@@ -70,6 +71,8 @@ pub struct Tally {
     pub stops: u64,
     /// Walks that ended with an error.
     pub failures: u64,
+    /// Walks that found the reverse map locked by somebody else.
+    pub contended: u64,
     /// Walks during which a pin appeared.
     pub pins_appeared: u64,
 }
@@ -82,6 +85,7 @@ debug_fields!(Tally {
     skips,
     stops,
     failures,
+    contended,
     pins_appeared,
 });
 
@@ -102,6 +106,8 @@ impl Tally {
         let stopped = matches!(how, How::InVma(Verdict::Stopped(_)));
         count(&mut self.stops, stopped.into());
         count(&mut self.failures, (how == How::Failed).into());
+        let contended = how == How::InAll(Outcome::Contended);
+        count(&mut self.contended, contended.into());
         count(&mut self.pins_appeared, pin_appeared.into());
     }
 }
@@ -117,8 +123,8 @@ impl fmt::Display for Tally {
         write!(
             f,
             "{cases} cases, {unrepresentable} unrepresentable, {walks} walks: {} entries taken, {} \
-             skips, {} stops, {} failures, {} pins appeared",
-            self.taken, self.skips, self.stops, self.failures, self.pins_appeared
+             skips, {} stops, {} failures, {} contended, {} pins appeared",
+            self.taken, self.skips, self.stops, self.failures, self.contended, self.pins_appeared
         )
     }
 }

@@ -1,4 +1,4 @@
-//! A suite that any page representation can be put through, and the machine that it runs on.
+//! Suites for an embedder's page representation, and for its lists and page operations.
 //!
 //! Needs the feature `test-utils`.
 //!
@@ -6,7 +6,8 @@
 //! the readings of its pins, the policies, the walks with every kind of fault, and the
 //! [invariants](crate::invariants) of all of them. An embedder's own policy goes through
 //! [`check_case`], which walks under it, and [`invariants::policy`](crate::invariants::policy), which
-//! asks it what no walk would.
+//! asks it what no walk would. Lists and page operations implement [`TestLists`] and go through
+//! [`lists_suite`].
 //!
 //! ```
 //! # use pinfold::{PageFlags, PageLike};
@@ -47,16 +48,22 @@
 mod case;
 mod checks;
 mod faults;
-//mod lists;
+mod lists;
 mod machine;
 mod observe;
+mod told;
 mod vmas;
 
 pub use case::{Case, MAX_ENTRIES, MAX_VMAS, Rng};
 pub use checks::{SuiteFailure, Tally, What, check_case, check_page, check_readings, suite};
 pub use faults::{Fallible, Faults, Injected};
-pub use machine::{Answers, EntrySlot, EntryState, Machine, Told};
+pub use lists::{
+    Act, ListsBroken, ListsFailure, ListsTally, MAX_PAGES, NewPage, SeenPage, Stale, TestLists,
+    Whereabouts, lists_suite,
+};
+pub use machine::{Answers, EntrySlot, EntryState, Machine};
 pub use observe::{Observed, Reach, observe};
+pub use told::Told;
 pub use vmas::{OneVma, Vmas};
 
 use crate::debug::debug_fields;

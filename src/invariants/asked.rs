@@ -11,7 +11,7 @@ use crate::policy::{Context, Operation, PinPolicy};
 
 /// Which true pins a policy counts against an operation.
 ///
-/// Complete on purpose.
+/// Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Counted {
     /// None: the operation is not hindered.

@@ -116,23 +116,23 @@ pub enum Broken {
         /// Swap entries installed.
         installed: u32,
     },
-    /// A flush is put off only with `BATCH_FLUSH`.
+    /// A flush is deferred only with `BATCH_FLUSH`.
     DeferredUnasked {
-        /// Flushes put off.
+        /// Flushes deferred.
         deferred: u32,
     },
-    /// Every flush that was put off is in the debt.
+    /// Every flush that was deferred is in the debt.
     DebtForgotten {
-        /// Flushes put off.
+        /// Flushes deferred.
         deferred: i64,
         /// Entries in the debt.
         debt: u32,
     },
-    /// Every entry that is gone was flushed, or its flush put off (device-private memory aside).
+    /// Every entry that is gone was flushed, or its flush deferred (device-private memory aside).
     FlushMissing {
         /// Entries gone.
         gone: u32,
-        /// Flushes done or put off.
+        /// Flushes done or deferred.
         flushes: i64,
     },
     /// A debt that holds the flush of a dirty entry says that it is dirty.
@@ -311,10 +311,10 @@ impl fmt::Display for Broken {
                 "the swap counter changed by {change} for {installed} entries"
             ),
             Self::DeferredUnasked { deferred } => {
-                write!(f, "{deferred} flushes were put off unasked")
+                write!(f, "{deferred} flushes were deferred without BATCH_FLUSH")
             }
             Self::DebtForgotten { deferred, debt } => {
-                write!(f, "{deferred} flushes were put off, the debt is {debt}")
+                write!(f, "{deferred} flushes were deferred, the debt is {debt}")
             }
             Self::FlushMissing { gone, flushes } => {
                 write!(f, "{gone} entries are gone with {flushes} flushes")

@@ -39,17 +39,18 @@
 
 mod asked;
 mod broken;
+mod effects;
 mod pins;
 mod walk;
 
 pub use asked::{Asked, Counted};
 pub use broken::Broken;
+pub use effects::{
+    bits_carried, counters, dirty_kept, flushes, in_place, nothing_lost, notifier, slots,
+};
 pub use pins::{monotone, policy, reading, refined_reading};
 pub(crate) use walk::gone;
-pub use walk::{
-    alike, bits_carried, counters, dirty_kept, flushes, in_place, mlocked_stays, nothing_lost,
-    notifier, pinned_stays, second_look, skip_touches_nothing, slots, walk,
-};
+pub use walk::{alike, mlocked_stays, pinned_stays, second_look, skip_touches_nothing, walk};
 
 use crate::debug::debug_fields;
 use crate::flags::{PageFlags, PteFlags, VmFlags};
@@ -58,7 +59,7 @@ use crate::unmap::{CounterDelta, FlushDebt, UnmapError, Verdict};
 
 /// What stands in one page-table entry.
 ///
-/// Complete on purpose: it is what a walk can leave there.
+/// Exhaustive: it is what a walk can leave there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryKind {
     /// It maps the page.
@@ -87,7 +88,7 @@ pub struct EntryAt {
     pub vma: VmFlags,
 }
 
-/// What the embedder's bookkeeping was told, counted from any point in time.
+/// How often the embedder's methods were called, and with what, counted from any point in time.
 ///
 /// Only differences between two of them matter.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -102,7 +103,7 @@ pub struct Books {
     pub swap_frees: u32,
     /// Entries whose TLB flush was done when they were cleared.
     pub flushed: u32,
-    /// Entries whose TLB flush was put off.
+    /// Entries whose TLB flush was deferred.
     pub deferred: u32,
     /// Begins of an invalidation.
     pub begins: u32,
@@ -173,7 +174,7 @@ pub struct Snapshot<'a> {
     pub longterm: u32,
     /// The entries.
     pub entries: &'a [EntryAt],
-    /// What was told.
+    /// The calls so far.
     pub books: Books,
 }
 
@@ -214,7 +215,7 @@ impl Snapshot<'_> {
 
 /// How a walk ended.
 ///
-/// Complete on purpose.
+/// Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum How {
     /// One VMA, with this verdict.

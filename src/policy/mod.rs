@@ -12,8 +12,9 @@
 //! | [`SkipOpportunistic`] | [`PerPage`](PinMode::PerPage) | skips the page | refuses | goes on |
 //! | [`SkipLongterm`] | [`PerPage`](PinMode::PerPage) | skips the page if long-term | refuses if long-term | goes on |
 //!
-//! Freeing a pinned page is refused by the last two whatever the pins are; the first two leave that
-//! to the freeze of the reference count, as Linux does.
+//! Freeing a page: [`IgnorePins`] leaves it to the freeze of the reference count, as Linux does.
+//! [`SkipPinned`] forbids it while the page may be pinned, and the last two while it is pinned in
+//! any way.
 
 mod policies;
 
@@ -279,7 +280,8 @@ pub trait PinPolicy {
         Self::Reading::read_with(page, seen)
     }
 
-    /// Whether `operation` may go on with a page that has these `pins`.
+    /// Whether `operation` may go on with a page that has these `pins`. The drivers ask only about
+    /// pages that may be pinned.
     fn verdict(&self, operation: Operation, context: Context, pins: Pins) -> PinVerdict;
 }
 

@@ -132,6 +132,7 @@ impl<P: PageLike> Batch<P> {
                 write_room: self.write_room,
             };
             let fate = state.on(&page, &mut shared, lists).second_half(unmapped);
+            self.write_room = shared.write_room;
             if settle(self.list, page, state, fate, control, lists, stats) {
                 self.pinned = self.pinned.saturating_add(u64::from(state.pages));
             }

@@ -3,6 +3,8 @@
 //! Facts from `shrink_page_list` and `page_check_references` in `mm/vmscan.c`, Linux 5.8, in the
 //! order in which the [driver](super::shrink_page) asks them.
 
+use super::ops::Removal;
+use super::{ActivateReason, Fate, KeepReason};
 use crate::flags::{PageFlags, VmFlags};
 use bitflags::bitflags;
 use static_assertions::assert_not_impl_any;
@@ -121,28 +123,16 @@ pub const fn references(page: PageFlags, found: Referenced) -> (References, bool
     }
 }
 
-/// Whether the page is ruled out before anything else is asked.
+/// The fate of a page that is ruled out before anything else is asked; `None` if it is not.
 #[must_use]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Entrance {
-    /// It may not be reclaimed at all: activate.
-    Unevictable,
-    /// It is mapped, and may not be unmapped: keep.
-    Mapped,
-    /// Go on.
-    Open,
-}
-
-/// Whether the page is ruled out before anything else is asked.
 #[inline]
-pub const fn entrance(page: PageFlags, mapped: bool, scan: ScanFlags) -> Entrance {
+pub const fn entrance(page: PageFlags, mapped: bool, scan: ScanFlags) -> Option<Fate> {
     if page.contains(PageFlags::UNEVICTABLE) {
-        Entrance::Unevictable
+        Some(Fate::Activated(ActivateReason::Unevictable))
     } else if mapped && !scan.contains(ScanFlags::MAY_UNMAP) {
-        Entrance::Mapped
+        Some(Fate::Kept(KeepReason::Mapped))
     } else {
-        Entrance::Open
+        None
     }
 }
 
@@ -249,27 +239,15 @@ pub const fn dirty(
     }
 }
 
-/// How a page that nothing maps leaves memory.
+/// How a page that nothing maps leaves memory; `None` if it is in no cache, so that it is kept.
 #[must_use]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Leave {
-    /// It was freed lazily: its content is dropped.
-    Lazyfree,
-    /// Out of its cache.
-    FromCache,
-    /// It is in no cache, so nothing says how: keep.
-    NoMapping,
-}
-
-/// How a page that nothing maps leaves memory.
 #[inline]
-pub const fn leave(page: PageFlags) -> Leave {
+pub const fn leave(page: PageFlags) -> Option<Removal> {
     if page.contains(PageFlags::ANON) && !page.contains(PageFlags::SWAP_BACKED) {
-        Leave::Lazyfree
+        Some(Removal::Lazyfree)
     } else if page.has_mapping() {
-        Leave::FromCache
+        Some(Removal::FromCache)
     } else {
-        Leave::NoMapping
+        None
     }
 }

@@ -1,6 +1,6 @@
 //! The fate of one isolated page, in two halves: up to its unmapping, and after the TLB flush.
 
-use super::decide::{self, Backing, Dirty, Entrance, References, ScanFlags};
+use super::decide::{self, Backing, Dirty, References, ScanFlags};
 use super::ops::PageOps;
 use super::stats::Stats;
 use super::{ActivateReason, Fate, KeepReason, ScanControl};
@@ -103,7 +103,7 @@ pub(super) struct Shared<'a, L> {
     pub(super) control: &'a ScanControl<L>,
     pub(super) debt: &'a mut FlushDebt,
     pub(super) stats: &'a mut Stats,
-    /// How many more pages of the batch may be written.
+    /// How many more writes may be started, without those that unmapped pages are sure of.
     pub(super) write_room: u32,
 }
 
@@ -123,6 +123,8 @@ pub(super) enum FirstHalf {
 pub(super) struct Unmapped {
     references: References,
     may_enter_fs: bool,
+    /// Whether the page was dirty already, and is sure of being written.
+    may_write: bool,
 }
 
 /// Where one page is between its list and its fate.
@@ -233,10 +235,9 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
             return Err(Some(set_aside(control, pins)));
         }
         let page = self.page.flags();
-        match decide::entrance(page, self.page.map_count() != 0, control.flags) {
-            Entrance::Unevictable => return activated(ActivateReason::Unevictable),
-            Entrance::Mapped => return kept(KeepReason::Mapped),
-            Entrance::Open => {}
+        let mapped = self.page.map_count() != 0;
+        if let Some(fate) = decide::entrance(page, mapped, control.flags) {
+            return Err(Some(fate));
         }
         let may_enter_fs = control.flags.may_enter_fs(page);
         self.count_io(page);
@@ -269,11 +270,9 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
             _ => page,
         };
         let fs = may_enter_fs || backing == Backing::NeedsSwap;
-        if decide::dirty(will_be, references, control.flags, fs) == Dirty::WriteOut {
-            match self.shared.write_room.checked_sub(1) {
-                Some(room) => self.shared.write_room = room,
-                None => return Err(Fate::Kept(KeepReason::WriteLimit)),
-            }
+        let may_write = decide::dirty(will_be, references, control.flags, fs) == Dirty::WriteOut;
+        if may_write && self.shared.write_room == 0 {
+            return Err(Fate::Kept(KeepReason::WriteLimit));
         }
         match backing {
             Backing::Has => {}
@@ -292,15 +291,22 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
         if self.page.map_count() != 0 {
             self.unmap()?;
         }
+        if may_write {
+            self.shared.write_room = self.shared.write_room.saturating_sub(1);
+        }
         Ok(Unmapped {
             references,
             may_enter_fs,
+            may_write,
         })
     }
 
     /// Write-out, buffers and removal of a page that is unmapped.
     #[inline]
     fn leave(&mut self, unmapped: Unmapped) -> Result<Fate, Fate> {
+        if unmapped.may_write {
+            self.shared.write_room = self.shared.write_room.saturating_add(1);
+        }
         // No pin can come through a page table any more.
         self.check_pins(Operation::Free)?;
         match decide::dirty(
@@ -316,6 +322,10 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
                 return Err(Fate::Activated(ActivateReason::Dirty));
             }
             Dirty::Keep => return Err(Fate::Kept(KeepReason::Dirty)),
+            // Its entries made it dirty, and the others need all the room.
+            Dirty::WriteOut if self.shared.write_room == 0 => {
+                return Err(Fate::Kept(KeepReason::WriteLimit));
+            }
             Dirty::WriteOut => self.write_out()?,
         }
         self.release()

@@ -163,7 +163,8 @@ pub trait PageOps {
 
     /// How many more writes may be started now: the limit of writes in flight less those that are.
     /// Asked once for each batch. Dirty pages beyond it are kept
-    /// ([`WriteLimit`](super::KeepReason::WriteLimit)), before anything is spent on them.
+    /// ([`WriteLimit`](super::KeepReason::WriteLimit)), before anything is spent on them; a page that
+    /// only its entries made dirty is kept after it is unmapped.
     fn write_room(&mut self) -> u32 {
         u32::MAX
     }

@@ -70,7 +70,9 @@ pub enum Progress {
     More,
     /// The target is met.
     Reached,
-    /// Everything was scanned at the hardest priority, and the target is not met.
+    /// Everything was scanned at the hardest priority, and the target is not met. Pages that were in
+    /// use when the pass met them may be had by the next one: run another until
+    /// [`Futility`](super::Futility) says that it is futile.
     Exhausted,
 }
 

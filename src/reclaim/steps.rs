@@ -1,8 +1,8 @@
 //! The steps on the way to a page's fate. Each calls the embedder for one thing.
 
-use super::decide::{self, Leave, References, ScanFlags, UnderWriteback};
+use super::decide::{self, References, ScanFlags, UnderWriteback};
 use super::fate::{Step, set_aside};
-use super::ops::{PageOps, PageOut, Removal};
+use super::ops::{PageOps, PageOut};
 use super::{ActivateReason, Fate, KeepReason};
 use crate::flags::{PageFlags, UnmapFlags};
 use crate::page::PageLike;
@@ -134,6 +134,7 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
             PageOut::Clean => return Ok(()),
             PageOut::Success => {}
         }
+        self.shared.write_room = self.shared.write_room.saturating_sub(1);
         self.shared.stats.pageout(self.state.pages);
         self.state.locked = false;
         let unfinished = PageFlags::WRITEBACK.union(PageFlags::DIRTY);
@@ -167,10 +168,8 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
                 };
             }
         }
-        let how = match decide::leave(self.page.flags()) {
-            Leave::Lazyfree => Removal::Lazyfree,
-            Leave::FromCache => Removal::FromCache,
-            Leave::NoMapping => return Err(Fate::Kept(KeepReason::NoMapping)),
+        let Some(how) = decide::leave(self.page.flags()) else {
+            return Err(Fate::Kept(KeepReason::NoMapping));
         };
         match self.ops.remove(self.page, how) {
             Attempt::Done => Ok(Fate::Freed),

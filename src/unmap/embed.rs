@@ -199,8 +199,9 @@ pub trait PageTables {
         Attempt::Refused
     }
 
-    /// Drops the reference that [`swap_duplicate`](Self::swap_duplicate) took. Implement both, or
-    /// neither.
+    /// Drops the reference that [`swap_duplicate`](Self::swap_duplicate) took. Called only if
+    /// [`arch_unmap`](Self::arch_unmap) refuses: an embedder with the default of that one needs no
+    /// method here.
     fn swap_free(&mut self, entry: &Entry) {}
 
     /// Asks the architecture before an entry is replaced by a swap or migration entry

@@ -12,9 +12,9 @@ use pinfold::reclaim::{
     Fate, PageOps, Referenced, Removal, ScanControl, ScanFlags, Stats, shrink_page,
 };
 use pinfold::{
-    BadFlags, Context, Failure, FlushDebt, Hook, IgnorePins, Operation, Outcome, PageFlags,
-    PinMode, PinPolicy, PinVerdict, PlainPage, PteFlags, SkipLongterm, SkipOpportunistic,
-    SkipPinned, UnmapFlags, UnmapRequest, Unmapped, VmFlags,
+    Attempt, BadFlags, Context, FlushDebt, IgnorePins, Operation, Outcome, PageFlags, PinMode,
+    PinPolicy, PinVerdict, PlainPage, PteFlags, SkipLongterm, SkipOpportunistic, SkipPinned,
+    UnmapError, UnmapFlags, UnmapRequest, VmFlags,
 };
 
 const SWAP: PageFlags = PageFlags::ANON
@@ -75,7 +75,7 @@ fn pinned(flags: UnmapFlags, kind: PageFlags, vma: VmFlags, pmd: bool, pin: PinK
         len: 2,
         answers: Answers::default(),
         write_at: None,
-        fail: [None, None],
+        fail: None,
     }
     .with_pin(pin)
 }
@@ -115,7 +115,7 @@ fn may_go(flags: UnmapFlags, page: PageFlags) -> bool {
 /// The case, run; `None` if the request is refused.
 fn run<L: PinPolicy>(case: &Case, policy: &L, reach: Reach) -> Option<Observed> {
     let observed = observe::<PlainCells, L>(case, policy, reach);
-    let refused = L::MODE == PinMode::PerPage && is_bad_munlock(case.flags);
+    let refused = policy.mode() == PinMode::PerPage && is_bad_munlock(case.flags);
     assert_eq!(observed.is_none(), refused, "{case:?}");
     observed
 }
@@ -139,7 +139,6 @@ fn keeps_every_entry<L: PinPolicy>(policy: &L, case: &Case, reach: Reach) {
             what()
         );
         assert_eq!(walk.after.books.removed, 0, "{}", what());
-        assert_eq!(walk.ending.taken, 0, "{}", what());
     }
 }
 
@@ -148,7 +147,10 @@ struct DefaultPerVma;
 
 impl PinPolicy for DefaultPerVma {
     type Reading = Refined;
-    const MODE: PinMode = PinMode::PerVma;
+
+    fn mode(&self) -> PinMode {
+        PinMode::PerVma
+    }
 
     fn verdict(&self, operation: Operation, context: Context, pins: Pins) -> PinVerdict {
         <SkipOpportunistic>::new().verdict(operation, context, pins)
@@ -193,10 +195,13 @@ struct Says<const MODE: u8>(PinVerdict);
 
 impl<const MODE: u8> PinPolicy for Says<MODE> {
     type Reading = Refined;
-    const MODE: PinMode = [PinMode::Ignore, PinMode::PerVma, PinMode::PerPage][MODE as usize];
+
+    fn mode(&self) -> PinMode {
+        [PinMode::Ignore, PinMode::PerVma, PinMode::PerPage][MODE as usize]
+    }
 
     fn verdict(&self, _: Operation, _: Context, pins: Pins) -> PinVerdict {
-        assert!(Self::MODE != PinMode::Ignore, "asked all the same");
+        assert!(self.mode() != PinMode::Ignore, "asked all the same");
         if pins.maybe_pinned() {
             self.0
         } else {
@@ -211,7 +216,7 @@ fn never_unmapped<L: PinPolicy>(policy: &L) {
             return;
         };
         let walk = observed.walk();
-        assert_eq!(walk.ending.taken, 0, "{reach:?}, {case:?}");
+        assert_eq!(walk.after.books.removed, 0, "{reach:?}, {case:?}");
         assert_eq!(
             walk.before.entries, walk.after.entries,
             "{reach:?}, {case:?}"
@@ -229,6 +234,29 @@ fn what_a_policy_does_not_let_go_is_never_unmapped() {
     ] {
         never_unmapped(&Says::<1>(verdict));
         never_unmapped(&Says::<2>(verdict));
+    }
+}
+
+/// Only in each VMA is there a next one that asks.
+#[test]
+fn next_vma_is_read_as_skip_where_the_page_is_asked_about() {
+    let page = PlainPage {
+        flags: SWAP,
+        refs: 3 + 1024,
+        maps: 1,
+        pins: None,
+        base_pages: 1,
+    };
+    let said = |verdict| {
+        let request = UnmapRequest::new(UnmapFlags::empty()).expect("known");
+        let per_vma = request.with_policy(Says::<1>(verdict)).ask(&page).0;
+        let per_page = request.with_policy(Says::<2>(verdict)).ask(&page).0;
+        (per_vma, per_page)
+    };
+    let (next, skip) = (PinVerdict::NextVma, PinVerdict::SkipPage);
+    assert_eq!(said(next), (next, skip));
+    for other in [PinVerdict::Proceed, skip, PinVerdict::Refuse] {
+        assert_eq!(said(other), (other, other));
     }
 }
 
@@ -288,30 +316,25 @@ impl PageOps for Unmaps {
     type Page = PlainPage;
     type Error = Infallible;
 
-    fn update(&mut self, _: &PlainPage, _: PageFlags, _: PageFlags) -> Result<(), Infallible> {
-        Ok(())
-    }
-    fn referenced(&mut self, _: &PlainPage) -> Result<Referenced, Infallible> {
-        Ok(Referenced::default())
+    fn update(&mut self, _: &PlainPage, _: PageFlags, _: PageFlags) {}
+    fn referenced(&mut self, _: &PlainPage) -> Referenced {
+        Referenced::default()
     }
     fn unmap<L: PinPolicy>(
         &mut self,
         page: &PlainPage,
         request: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<Infallible>> {
+        _: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<Infallible>> {
         self.flags.push(request.flags());
         let (verdict, pins) = request.ask(page);
         self.verdicts.push(verdict);
-        Ok(Unmapped {
-            outcome: Outcome::Skipped(pins),
-            vmas: 0,
-            taken: 0,
-            flush: FlushDebt::none(),
-        })
+        Ok(Outcome::Skipped(pins))
     }
-    fn remove(&mut self, _: &PlainPage, _: Removal) -> Result<Hook, Infallible> {
-        Ok(Hook::Refused)
+    fn remove(&mut self, _: &PlainPage, _: Removal) -> Attempt {
+        Attempt::Refused
     }
+    fn flush_tlb(&mut self) {}
 }
 
 /// What a scan without the hint, whose caller asks for these flags too, asks of the unmap.
@@ -328,10 +351,8 @@ fn reclaims<L: PinPolicy>(policy: L, unmap: UnmapFlags) -> Unmaps {
         .with_unmap_flags(unmap)
         .expect("known");
     let mut ops = Unmaps::default();
-    let mut debt = FlushDebt::none();
-    let fate = shrink_page(&page, &control, &mut ops, &mut debt, &mut Stats::default());
-    assert!(!matches!(fate, Ok(Fate::Freed)), "{fate:?}");
-    debt.ignore();
+    let fate = shrink_page(&page, &control, &mut ops, &mut Stats::default());
+    assert!(!matches!(fate, Fate::Freed), "{fate:?}");
     ops
 }
 

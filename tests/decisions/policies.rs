@@ -1,10 +1,10 @@
 //! Operations, and what policies say of them.
 
 use crate::table::{Table, every_state};
-use pinfold::pin::{Biased, PinCount, Pins, Refined, refined_estimate};
+use pinfold::pin::{Biased, PinCount, Pins, Refined};
 use pinfold::{
-    Context, IgnorePins, Operation, PinMode, PinPolicy, PinVerdict, RefCounts, Requester,
-    SkipLongterm, SkipOpportunistic, SkipPinned, invariants,
+    Context, IgnorePins, Operation, PinMode, PinPolicy, PinVerdict, Requester, SkipLongterm,
+    SkipOpportunistic, SkipPinned, invariants,
 };
 
 #[test]
@@ -157,15 +157,15 @@ fn the_refined_estimate_rounds_at_half_a_bias() {
         (-1, 10, u32::MAX / 1024),
     ];
     for (refs, explained, estimate) in rows {
-        let counts = RefCounts { refs, explained };
-        assert_eq!(refined_estimate::<1024>(counts), estimate, "{counts:?}");
+        let said = Refined::estimate::<1024>(refs, explained);
+        assert_eq!(said, estimate, "{refs} references, {explained} explained");
     }
 }
 
 #[test]
 fn when_policies_are_asked() {
-    fn mode<L: PinPolicy>(_: L) -> PinMode {
-        L::MODE
+    fn mode<L: PinPolicy>(policy: L) -> PinMode {
+        policy.mode()
     }
     assert_eq!(mode(IgnorePins), PinMode::Ignore);
     assert_eq!(mode(SkipPinned), PinMode::PerVma);
@@ -192,11 +192,14 @@ mod broken_policies {
         F: Fn(Operation, Context, Pins) -> PinVerdict,
     {
         type Reading = Refined;
-        const MODE: PinMode = if READS {
-            PinMode::PerPage
-        } else {
-            PinMode::Ignore
-        };
+
+        fn mode(&self) -> PinMode {
+            if READS {
+                PinMode::PerPage
+            } else {
+                PinMode::Ignore
+            }
+        }
 
         fn verdict(&self, operation: Operation, context: Context, pins: Pins) -> PinVerdict {
             self.0(operation, context, pins)

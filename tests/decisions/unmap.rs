@@ -1,26 +1,22 @@
 //! What one mapping's walk decides: gate, look, replacement, and what follows from it.
 
 use crate::table::{State, Table, every_state};
-use pinfold::unmap::decide::{self, Gate, Look, Replacement, Split, Take, TakeKind};
+use pinfold::unmap::decide::{self, Look, Replacement, TakeKind};
 use pinfold::unmap::{FlushMode, NewEntry};
-use pinfold::{CounterDelta, PageFlags, PteFlags};
+use pinfold::{CounterDelta, PageFlags, PteFlags, Verdict};
 
 #[test]
 fn gate() {
     let table = Table::new(
         "munlock !locked            -> not locked
          migration device !private  -> not migratable
-         split freeze               -> walk, freeze
-         split                      -> walk, split
                                     -> walk",
     );
     let states = every_state(table.names(), |state| {
         let said = match decide::gate(state.request(), state.vma(), state.page()) {
-            Gate::NotLocked => "not locked",
-            Gate::NotMigratable => "not migratable",
-            Gate::Walk(Split::Freeze) => "walk, freeze",
-            Gate::Walk(Split::Plain) => "walk, split",
-            Gate::Walk(Split::No) => "walk",
+            Some(Verdict::NotLocked) => "not locked",
+            Some(Verdict::NotMigratable) => "not migratable",
+            None => "walk",
             _ => "unknown",
         };
         assert_eq!(said, table.first(state), "{}", state.describe());
@@ -66,7 +62,12 @@ fn look() {
             Look::Mlocked { mlock_page: false } => "stop, mlocked".to_owned(),
             Look::NextEntry => "next entry".to_owned(),
             Look::Wrong(what) => format!("wrong: {what:?}"),
-            Look::Take(take) => taken(take),
+            Look::Take {
+                kind,
+                unshare,
+                test_young,
+                flush,
+            } => taken(kind, unshare, test_young, flush),
             _ => "unknown".to_owned(),
         };
         assert_eq!(said, expected, "{}", state.describe());
@@ -74,21 +75,21 @@ fn look() {
     println!("look: {states} states");
 }
 
-fn taken(take: Take) -> String {
-    let kind = match take.kind {
+fn taken(kind: TakeKind, unshare: bool, test_young: bool, flush: FlushMode) -> String {
+    let kind = match kind {
         TakeKind::Base => "base",
         TakeKind::Pmd => "pmd",
         TakeKind::DevicePrivate => "device",
         _ => "unknown",
     };
     let mut steps = Vec::new();
-    if take.unshare {
+    if unshare {
         steps.push("un-share");
     }
-    if take.test_young {
+    if test_young {
         steps.push("young");
     }
-    match take.flush {
+    match flush {
         FlushMode::Now => steps.push("flush"),
         FlushMode::MayDefer => steps.push("flush later"),
         FlushMode::NotNeeded => {}
@@ -160,17 +161,7 @@ fn replace() {
             "swap" => format!("swap: {}", swap.all(state)),
             other => other.to_owned(),
         };
-        let of = |kind| {
-            named(decide::replace_kind(
-                kind,
-                request,
-                vma,
-                page,
-                state.entry(),
-            ))
-        };
-        let said = named(decide::replace(request, vma, page, state.entry()));
-        assert_eq!(said, expected, "{}", state.describe());
+        let of = |kind| named(decide::replace(kind, request, vma, page, state.entry()));
         assert_eq!(of(TakeKind::Base), expected, "{}", state.describe());
         let pmd = format!("pmd migration: {}", migration.all(state));
         assert_eq!(of(TakeKind::Pmd), pmd, "{}", state.describe());

@@ -6,7 +6,7 @@ use core::convert::Infallible;
 use pinfold::unmap::decide::Inconsistency;
 use pinfold::unmap::{Stop, UnmapError};
 use pinfold::{
-    Attempt, Cleared, CounterDelta, Entry, FlushMode, NewEntry, PageFlags, PageTables, PlainPage,
+    Attempt, Cleared, Entry, FlushDebt, FlushMode, NewEntry, PageFlags, PageTables, PlainPage,
     PlainVma, PteFlags, SharedTable, UnmapFlags, UnmapRequest, Verdict, VmFlags, try_to_unmap_one,
 };
 
@@ -24,9 +24,8 @@ impl BareWalk {
         }
     }
 
-    fn log(&mut self, what: &'static str) -> Result<(), Infallible> {
+    fn log(&mut self, what: &'static str) {
         self.log.push(what);
-        Ok(())
     }
 }
 
@@ -40,7 +39,7 @@ impl PageTables for BareWalk {
         false
     }
     fn clear(&mut self, entry: &Entry, _: FlushMode) -> Result<Cleared, Infallible> {
-        self.log("clear")?;
+        self.log("clear");
         Ok(Cleared {
             flags: entry.flags,
             deferred: false,
@@ -50,22 +49,24 @@ impl PageTables for BareWalk {
         self.log(match new {
             NewEntry::Restored(_) => "restore",
             _ => "install",
-        })
+        });
     }
     fn set_page_dirty(&mut self) {}
     fn remove_rmap(&mut self, _: &Entry) {
-        self.log("remove")
+        self.log("remove");
     }
 }
 
 #[test]
 fn a_bare_walk() {
     let mut walk = BareWalk::over(PteFlags::empty());
-    assert_eq!(walk.swap_duplicate(&ENTRY), Ok(Attempt::Refused));
-    assert_eq!(walk.unshare_pmd(&ENTRY, &(0..1)), Ok(SharedTable::Unknown));
-    assert_eq!(walk.widen_for_sharing(4..8), Ok(4..8));
-    assert_eq!(walk.arch_unmap(&ENTRY, PteFlags::DIRTY), Ok(Attempt::Done));
-    assert_eq!(walk.count(CounterDelta::NONE), Ok(()));
+    assert_eq!(walk.swap_duplicate(&ENTRY), Attempt::Refused);
+    assert_eq!(walk.unshare_pmd(&ENTRY, &(0..1)), SharedTable::Unknown);
+    assert_eq!(walk.widen_for_sharing(4..8), 4..8);
+    assert_eq!(walk.arch_unmap(&ENTRY, PteFlags::DIRTY), Attempt::Done);
+    assert_eq!(walk.split_huge_pmd(true), Ok(()));
+    assert_eq!(walk.invalidate_begin(4..8), Ok(()));
+    assert!(walk.log.is_empty());
 }
 
 /// What becomes of a page's one entry, and what the page tables were told.
@@ -85,10 +86,9 @@ fn walked(
     };
     let request = UnmapRequest::new(flags).unwrap();
     let mut walk = BareWalk::over(entry);
-    let result = match try_to_unmap_one(&page, &vma, ENTRY.address, &request, &mut walk) {
-        Ok(walked) => Ok(walked.verdict),
-        Err(failure) => Err(failure.error),
-    };
+    let mut debt = FlushDebt::none();
+    let result = try_to_unmap_one(&page, &vma, ENTRY.address, &request, &mut walk, &mut debt);
+    assert!(debt.is_none());
     (result, walk.log)
 }
 

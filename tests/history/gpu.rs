@@ -8,9 +8,7 @@ use crate::model::sequence::EVERYTHING;
 use crate::model::{Frame, Machine, Place};
 use pinfold::PinPolicy;
 use pinfold::pin::{PinKind, Refined};
-use pinfold::reclaim::{
-    Futility, Lists, Lru, LruScan, Parking, Progress, ScanControl, ScanFlags, reclaimable_pages,
-};
+use pinfold::reclaim::{Futility, Lists, Lru, LruScan, Parking, Progress, ScanControl, ScanFlags};
 use pinfold::{IgnorePins, SkipOpportunistic, SkipPinned};
 
 const PINNED: usize = 400;
@@ -174,7 +172,7 @@ fn few_file_pages_are_never_scanned() {
         }
         machine.check();
         let file = machine.pages(Lru::InactiveFile);
-        (passes, file, reclaimable_pages(&machine))
+        (passes, file, LruScan::reclaimable_pages(&machine))
     };
     let control = ScanControl::new(EVERYTHING);
     let old = scenario(&|machine| {

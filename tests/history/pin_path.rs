@@ -19,7 +19,7 @@ struct Paid {
     last_unpin: u64,
 }
 
-fn scenario<K: ParkPolicy>(parking: K) -> Paid {
+fn scenario(parking: Parking) -> Paid {
     let frames = Frame::all(PAGES, true);
     let mut machine = Machine::new(&frames, PAGES, 1, PAGES);
     machine.parks_eagerly = parking.parks_on_pin(PinKind::Short);
@@ -61,7 +61,7 @@ fn short_pins_pay_for_lists() {
     let eager = scenario(Parking::Eager);
     let lazy = scenario(Parking::Lazy);
     let longterm = scenario(Parking::Longterm);
-    let rotate = scenario(Rotate);
+    let rotate = scenario(Parking::Rotate);
     for (name, paid) in [
         ("eager", &eager),
         ("lazy", &lazy),

@@ -13,11 +13,14 @@ struct Only<const READS: bool>(Operation);
 
 impl<const READS: bool> PinPolicy for Only<READS> {
     type Reading = Refined;
-    const MODE: PinMode = if READS {
-        PinMode::PerPage
-    } else {
-        PinMode::Ignore
-    };
+
+    fn mode(&self) -> PinMode {
+        if READS {
+            PinMode::PerPage
+        } else {
+            PinMode::Ignore
+        }
+    }
 
     fn verdict(&self, operation: Operation, context: Context, pins: Pins) -> PinVerdict {
         let asked = operation == self.0 && context.requester == Requester::Background;

@@ -1,6 +1,5 @@
-//! What a walk tells the bookkeeping: `nothing_lost`, `slots`, `counters`, `flushes`, `notifier`.
+//! What a walk did to the counts: `nothing_lost`, `slots`, `counters`, `flushes`, `notifier`.
 
-use crate::debts::{owed_counters, owed_end, owed_entry, owed_invalidate, owed_slot};
 use crate::story::{Holds, SWAP, Story, TAKEN, changed};
 use pinfold::invariants::{Broken, EntryKind, counters, flushes, nothing_lost, notifier, slots};
 use pinfold::{PageFlags, PteFlags, UnmapFlags};
@@ -12,8 +11,8 @@ fn one_more(story: &mut Story) {
 
 #[test]
 fn what_is_taken_is_one_number() {
-    const fn entries(gone: u32, taken: u32) -> Holds {
-        Err(Broken::EntriesLost { gone, taken })
+    const fn gone(taken: u32) -> Holds {
+        Err(Broken::MapsLost { fell: 1, taken })
     }
     const fn maps(fell: i64) -> Holds {
         Err(Broken::MapsLost { fell, taken: 1 })
@@ -28,11 +27,8 @@ fn what_is_taken_is_one_number() {
         &Story::reclaimed(),
         nothing_lost,
         &[
-            ("none said", |s| s.ending.taken = 0, entries(1, 0)),
-            ("two said", |s| s.ending.taken = 2, entries(1, 2)),
-            ("none gone", Story::put_back, entries(0, 1)),
-            ("two gone", one_more, entries(2, 1)),
-            ("owed", |s| s.ending.owed = owed_entry(), entries(0, 1)),
+            ("none gone", Story::put_back, gone(0)),
+            ("two gone", one_more, gone(2)),
             (
                 "one that did not map the page goes",
                 |s| s.new[2].kind = EntryKind::Empty,
@@ -79,22 +75,8 @@ fn a_swap_entry_holds_its_slot() {
                 },
                 Ok(()),
             ),
-            (
-                "one of two owed",
-                |s| {
-                    s.after.books.swap_dups += 1;
-                    s.ending.owed = owed_slot();
-                },
-                Ok(()),
-            ),
-            ("owed", |s| s.ending.owed = owed_slot(), lost(0, 1)),
             ("empty", |s| s.new[0].kind = EntryKind::Empty, lost(1, 0)),
             ("two entries", one_more, lost(1, 2)),
-            (
-                "an entry that is owed",
-                |s| s.ending.owed = owed_entry(),
-                lost(1, 0),
-            ),
         ],
     );
 }
@@ -141,24 +123,6 @@ fn counters_follow_the_entries() {
                 "an empty entry",
                 |s| s.new[0].kind = EntryKind::Empty,
                 swapped(1, 0),
-            ),
-            (
-                "an entry that is owed",
-                |s| s.ending.owed = owed_entry(),
-                resident(-1, 0),
-            ),
-            (
-                "owed, and gone",
-                |s| s.ending.owed = owed_counters(),
-                resident(0, 1),
-            ),
-            (
-                "owed, and put back",
-                |s| {
-                    s.ending.owed = owed_counters();
-                    s.put_back();
-                },
-                Ok(()),
             ),
         ],
     );
@@ -233,14 +197,6 @@ fn every_entry_that_is_gone_is_flushed_or_in_the_debt() {
                 },
                 Ok(()),
             ),
-            (
-                "of an entry that is owed",
-                |s| {
-                    s.ending.owed = owed_entry();
-                    flush(s, 0, 0, 0, false);
-                },
-                missing(1, 0),
-            ),
         ],
     );
 }
@@ -310,48 +266,11 @@ fn invalidations_that_begin_end() {
                 unpaired(2, 1),
             ),
             ("one more ends", |s| s.after.books.ends += 1, unpaired(1, 2)),
-            (
-                "one end is owed",
-                |s| s.ending.owed = owed_end(),
-                unpaired(1, 2),
-            ),
-            (
-                "one begins, its end is owed",
-                |s| {
-                    s.after.books.begins += 1;
-                    s.ending.owed = owed_end();
-                },
-                Ok(()),
-            ),
-            (
-                "another debt is no end",
-                |s| {
-                    s.after.books.begins += 1;
-                    s.ending.owed = owed_invalidate();
-                },
-                unpaired(2, 1),
-            ),
             ("one un-shared", |s| s.after.books.unshares += 1, Ok(())),
             (
                 "two un-shared",
                 |s| s.after.books.unshares += 2,
                 unshared(2, 1),
-            ),
-            (
-                "two un-shared, one owed",
-                |s| {
-                    s.after.books.unshares += 2;
-                    s.ending.owed = owed_invalidate();
-                },
-                Ok(()),
-            ),
-            (
-                "three un-shared, one owed",
-                |s| {
-                    s.after.books.unshares += 3;
-                    s.ending.owed = owed_invalidate();
-                },
-                unshared(3, 2),
             ),
             (
                 "none invalidated",

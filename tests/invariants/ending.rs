@@ -1,10 +1,15 @@
 //! What is made of a walk's result.
 
-use crate::debts::{deferred, owed_counters, owed_end, owed_entry, owed_invalidate, owed_slot};
+use crate::story::{SWAP, TAKEN};
+use pinfold::conformance::{Fallible, Faults, Injected};
 use pinfold::invariants::{Ending, How};
 use pinfold::pin::Pins;
-use pinfold::unmap::Stop;
-use pinfold::{CounterDelta, Outcome, PteFlags, Verdict};
+use pinfold::unmap::{Stop, UnmapError};
+use pinfold::{
+    Attempt, Cleared, Entry, FlushDebt, FlushMode, IgnorePins, NewEntry, Outcome, PageTables,
+    PlainPage, PlainVma, PteFlags, UnmapFlags, UnmapRequest, Verdict, VmFlags, try_to_unmap_one,
+};
+use std::vec::IntoIter;
 
 const PINS: Pins = Pins::Maybe {
     estimate: 1,
@@ -26,6 +31,7 @@ fn a_skip_is_a_verdict_that_touches_nothing() {
         (How::InVma(stopped), false, false),
         (How::InAll(Outcome::Unmapped), false, false),
         (How::InAll(Outcome::NotFound), false, false),
+        (How::InAll(Outcome::Contended), false, false),
         (How::InAll(Outcome::Skipped(PINS)), true, true),
         (How::InAll(Outcome::Refused(PINS)), true, true),
         (How::Failed, false, false),
@@ -39,97 +45,103 @@ fn a_skip_is_a_verdict_that_touches_nothing() {
     }
 }
 
+/// Two entries whose flushes are deferred; a call fails.
+struct Deferring<'a> {
+    entries: IntoIter<Entry>,
+    faults: &'a Faults,
+}
+
+impl PageTables for Deferring<'_> {
+    type Error = Injected;
+
+    fn next_entry(&mut self) -> Result<Option<Entry>, Injected> {
+        self.faults.call(Fallible::NextEntry)?;
+        Ok(self.entries.next())
+    }
+    fn test_and_clear_young(&mut self, _: &Entry) -> bool {
+        false
+    }
+    fn clear(&mut self, entry: &Entry, flush: FlushMode) -> Result<Cleared, Injected> {
+        self.faults.call(Fallible::Clear)?;
+        Ok(Cleared {
+            flags: entry.flags,
+            deferred: flush == FlushMode::MayDefer,
+        })
+    }
+    fn install(&mut self, _: &Entry, _: NewEntry) {}
+    fn set_page_dirty(&mut self) {}
+    fn remove_rmap(&mut self, _: &Entry) {}
+    fn swap_duplicate(&mut self, _: &Entry) -> Attempt {
+        Attempt::Done
+    }
+}
+
+type Walked = Result<Verdict, UnmapError<Injected>>;
+
+/// A walk that takes two entries with these bits and defers their flushes, unless a call fails.
+fn deferred(bits: PteFlags, fail: Option<u32>) -> (Walked, FlushDebt) {
+    let page = PlainPage {
+        flags: SWAP,
+        refs: 5,
+        maps: 2,
+        pins: None,
+        base_pages: 2,
+    };
+    let vma = PlainVma {
+        flags: VmFlags::empty(),
+        range: TAKEN..TAKEN + 0x2000,
+    };
+    let entry = |address| Entry {
+        address,
+        flags: bits,
+    };
+    let request = UnmapRequest::new(UnmapFlags::BATCH_FLUSH).unwrap();
+    let request = request.with_policy(IgnorePins);
+    let mut walk = Deferring {
+        entries: [TAKEN, TAKEN + 0x1000].map(entry).to_vec().into_iter(),
+        faults: &Faults::at(fail),
+    };
+    let mut debt = FlushDebt::none();
+    let walked = try_to_unmap_one(&page, &vma, TAKEN, &request, &mut walk, &mut debt);
+    (walked, debt)
+}
+
 #[test]
 fn an_ending_says_what_the_walk_said() {
     for (bits, deferred_dirty) in [(PteFlags::empty(), false), (PteFlags::DIRTY, true)] {
-        let told = |how| Ending {
+        let expected = |how| Ending {
             how,
             deferred: 2,
             deferred_dirty,
-            ..Ending::done(2)
         };
-        let walk = || deferred(bits, None);
-        let done = told(How::InVma(Verdict::Done));
-        assert_eq!(Ending::of_walk(&walk()), done);
-
-        let Walked { taken, flush, .. } = walk().unwrap();
+        let (walked, debt) = deferred(bits, None);
+        let done = expected(How::InVma(Verdict::Done));
+        assert_eq!(Ending::of_walk(&walked, &debt), done);
         let outcome = Outcome::NotFound;
-        let all = Ending::of_all::<()>(&Ok(Unmapped {
-            outcome,
-            vmas: 1,
-            taken,
-            flush,
-        }));
-        assert_eq!(all, told(How::InAll(outcome)));
+        let all = Ending::of_all::<()>(&Ok(outcome), &debt);
+        assert_eq!(all, expected(How::InAll(outcome)));
     }
-    let skipped = Ending::of_walk::<()>(&Ok(Walked {
-        verdict: Verdict::SkipPage(PINS),
-        taken: 0,
-        flush: pinfold::FlushDebt::none(),
-    }));
-    let how = How::InVma(Verdict::SkipPage(PINS));
-    assert_eq!(
-        skipped,
-        Ending {
-            how,
-            ..Ending::done(0)
-        }
-    );
+    let verdict = Verdict::SkipPage(PINS);
+    let skipped = Ending::of_walk::<()>(&Ok(verdict), &FlushDebt::none());
+    assert_eq!(skipped, Ending::new(How::InVma(verdict)));
 }
 
 #[test]
 fn a_failure_says_what_it_leaves() {
     for bits in [PteFlags::empty(), PteFlags::DIRTY] {
-        // Some call fails while the second entry is taken: one is gone, the flush of both is owed.
-        let mut failure = (0..40)
-            .filter_map(|call| deferred(bits, Some(call)).err())
-            .find(|failure| failure.taken == 1 && failure.flush.entries() == 2)
-            .unwrap();
-        failure.owed = owed_slot();
-        let expected = Ending {
-            how: How::Failed,
-            taken: 1,
-            deferred: 2,
-            deferred_dirty: !bits.is_empty(),
-            owed: owed_slot(),
-        };
-        let walk = Err(failure);
-        assert_eq!(Ending::of_walk(&walk), expected);
-        assert_eq!(Ending::of_all(&walk.map(|_| unreachable!())), expected);
+        // Found, cleared, found, cleared, and no further one.
+        for (call, owed) in [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2)] {
+            let (walked, debt) = deferred(bits, Some(call));
+            let expected = Ending {
+                how: How::Failed,
+                deferred: owed,
+                deferred_dirty: owed > 0 && !bits.is_empty(),
+            };
+            assert_eq!(Ending::of_walk(&walked, &debt), expected, "call {call}");
+            let all = walked.map(|verdict| unreachable!("{verdict}"));
+            assert_eq!(Ending::of_all(&all, &debt), expected);
+        }
+        let (walked, _) = deferred(bits, Some(5));
+        assert!(walked.is_ok(), "there is no sixth call");
     }
-}
-
-/// What the rows of the other modules lean on.
-#[test]
-fn each_debt_owes_one_thing() {
-    let parts = |owed: &Owed| {
-        [
-            owed.entry().is_some(),
-            owed.swap_slot().is_some(),
-            owed.counters() != CounterDelta::NONE,
-            owed.invalidate(),
-            owed.invalidate_end(),
-        ]
-    };
-    let debts = [
-        owed_entry(),
-        owed_slot(),
-        owed_counters(),
-        owed_invalidate(),
-        owed_end(),
-    ];
-    for (at, owed) in debts.iter().enumerate() {
-        assert_eq!(
-            parts(owed),
-            core::array::from_fn(|part| part == at),
-            "{owed:?}"
-        );
-        assert!(!owed.is_none());
-    }
-    let undone = CounterDelta {
-        anon: 1,
-        swap_ents: -1,
-        ..CounterDelta::NONE
-    };
-    assert_eq!(owed_counters().counters(), undone);
 }

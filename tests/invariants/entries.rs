@@ -1,7 +1,6 @@
 //! What a walk leaves of the entries: `mlocked_stays`, `in_place`, `dirty_kept`, and that the two
 //! snapshots name the same ones.
 
-use crate::debts::{BITS, owed_entry};
 use crate::story::{Holds, LEFT, OTHER, SWAP, Story, TAKEN, changed};
 use pinfold::invariants::{self, Broken, EntryKind, dirty_kept, in_place, mlocked_stays};
 use pinfold::{PageFlags, PteFlags, UnmapFlags, VmFlags};
@@ -52,14 +51,6 @@ fn an_entry_of_a_locked_vma_stays() {
             ("taken", |s| lock(s, 0), broken),
             ("left", |s| lock(s, 1), Ok(())),
             ("not there before", |s| lock(s, 2), Ok(())),
-            (
-                "taken, and owed",
-                |s| {
-                    lock(s, 0);
-                    s.ending.owed = owed_entry();
-                },
-                broken,
-            ),
             (
                 "of another VMA flag",
                 |s| s.old[0].vma |= VmFlags::EXEC,
@@ -169,73 +160,6 @@ fn an_entry_in_place_keeps_its_bits() {
 }
 
 #[test]
-fn an_entry_that_is_owed_has_its_bits() {
-    fn owe(story: &mut Story, bits: PteFlags) {
-        story.old[0].flags = bits;
-        story.ending.owed = owed_entry();
-    }
-    let broken = Err(Broken::EntryChanged { address: TAKEN });
-    changed(
-        &Story::reclaimed(),
-        in_place,
-        &[
-            ("its bits", |s| owe(s, BITS), Ok(())),
-            ("young fell", |s| owe(s, BITS | PteFlags::YOUNG), Ok(())),
-            ("a bit fell", |s| owe(s, BITS | PteFlags::UFFD_WP), broken),
-            ("a bit came", |s| owe(s, PteFlags::WRITABLE), broken),
-            ("PMD fell", |s| owe(s, BITS | PteFlags::PMD), broken),
-            (
-                "PMD fell in a split",
-                |s| {
-                    owe(s, BITS | PteFlags::PMD);
-                    s.ask(UnmapFlags::SPLIT_HUGE_PMD);
-                },
-                Ok(()),
-            ),
-        ],
-    );
-}
-
-/// Addresses repeat across address spaces: what is owed is the last that is gone.
-#[test]
-fn what_is_owed_is_the_last_entry_that_is_gone() {
-    fn twice(story: &mut Story, kind: EntryKind) {
-        let mut first = story.old[0];
-        // The first was taken for good, so that its bits do not matter; the last is owed.
-        first.flags = PteFlags::empty();
-        story.add(story.old[0], kind);
-        story.old[0] = first;
-        story.ending.owed = owed_entry();
-    }
-    let first = Err(Broken::EntryChanged { address: TAKEN });
-    changed(
-        &Story::reclaimed(),
-        in_place,
-        &[
-            ("gone again", |s| twice(s, EntryKind::Empty), Ok(())),
-            ("in place", |s| twice(s, EntryKind::Present), first),
-            (
-                "not there before",
-                |s| {
-                    twice(s, EntryKind::Empty);
-                    s.old[3].kind = EntryKind::Empty;
-                },
-                first,
-            ),
-            (
-                "gone elsewhere",
-                |s| {
-                    twice(s, EntryKind::Empty);
-                    s.old[3].address = LEFT;
-                    s.new[3].address = LEFT;
-                },
-                first,
-            ),
-        ],
-    );
-}
-
-#[test]
 fn what_was_dirty_is_dirty() {
     fn clean(story: &mut Story) {
         story.after.page = SWAP;
@@ -299,14 +223,6 @@ fn what_was_dirty_is_dirty() {
                     clean(s);
                     s.put_back();
                     s.old[2].flags |= PteFlags::DIRTY;
-                },
-                Ok(()),
-            ),
-            (
-                "the entry is owed",
-                |s| {
-                    clean(s);
-                    s.ending.owed = owed_entry();
                 },
                 Ok(()),
             ),

@@ -1,6 +1,5 @@
 //! Pins and walks: `pinned_stays`, `second_look`, `skip_touches_nothing`, `monotone`, `alike`.
 
-use crate::debts::{owed_end, owed_entry};
 use crate::story::{Change, Holds, LEFT, Row, SWAP, Story, TAKEN, changed};
 use pinfold::invariants::{
     Broken, EntryKind, How, alike, monotone, pinned_stays, second_look, skip_touches_nothing,
@@ -15,7 +14,7 @@ const PINS: Pins = Pins::Maybe {
     longterm: None,
 };
 
-const fn unmapped(pins: u32, taken: u32, address: Option<u64>) -> Holds {
+const fn unmapped(pins: u32, taken: u32, address: u64) -> Holds {
     Err(Broken::PinnedUnmapped {
         pins,
         taken,
@@ -29,36 +28,32 @@ fn a_pin_that_counts_keeps_every_entry() {
         &Story::reclaimed(),
         pinned_stays,
         &[
-            ("a pin", |s| s.before.pins = 1, unmapped(1, 1, Some(TAKEN))),
+            ("a pin", |s| s.before.pins = 1, unmapped(1, 1, TAKEN)),
             ("a pin that comes later", |s| s.after.pins = 1, Ok(())),
             (
-                "an entry of which nothing is said",
-                |s| (s.before.pins, s.ending.taken) = (2, 0),
-                unmapped(2, 0, Some(TAKEN)),
+                "two entries",
+                |s| {
+                    s.before.pins = 2;
+                    s.new[1].kind = EntryKind::Empty;
+                },
+                unmapped(2, 2, TAKEN),
             ),
             (
-                "said, but not taken",
+                "the second entry alone",
+                |s| {
+                    s.before.pins = 2;
+                    s.put_back();
+                    s.new[1].kind = EntryKind::Empty;
+                },
+                unmapped(2, 1, LEFT),
+            ),
+            (
+                "no entry",
                 |s| {
                     s.before.pins = 2;
                     s.put_back();
                 },
-                unmapped(2, 1, None),
-            ),
-            (
-                "neither taken nor said",
-                |s| {
-                    (s.before.pins, s.ending.taken) = (2, 0);
-                    s.put_back();
-                },
                 Ok(()),
-            ),
-            (
-                "an entry that is owed",
-                |s| {
-                    (s.before.pins, s.ending.taken) = (1, 0);
-                    s.ending.owed = owed_entry();
-                },
-                unmapped(1, 0, Some(TAKEN)),
             ),
         ],
     );
@@ -70,7 +65,7 @@ fn a_pin_counts_only_where_it_may_hinder() {
         story.before.pins = 1;
         story.ask(flags);
     }
-    let broken = unmapped(1, 1, Some(TAKEN));
+    let broken = unmapped(1, 1, TAKEN);
     let forced = "a forced unmap";
     changed(
         &Story::reclaimed(),
@@ -94,11 +89,10 @@ fn a_pin_counts_only_where_it_may_hinder() {
                 "a split of its huge mapping",
                 |s| {
                     pinned(s, UnmapFlags::SPLIT_HUGE_PMD);
-                    s.ending.taken = 0;
                     s.put_back();
                     s.old[0].flags |= PteFlags::PMD;
                 },
-                unmapped(1, 0, Some(TAKEN)),
+                unmapped(1, 1, TAKEN),
             ),
             (
                 "poison handling",
@@ -183,14 +177,6 @@ fn an_entry_at_which_a_pin_appears_is_put_back() {
                 Ok(()),
             ),
             (
-                "and putting it back is owed",
-                |s| {
-                    appears(s, 0);
-                    s.ending.owed = owed_entry();
-                },
-                Ok(()),
-            ),
-            (
                 "and is gone again",
                 |s| {
                     appears(s, 0);
@@ -250,11 +236,9 @@ const DIFFERENCES: [(&str, Change); 20] = [
     ("books", |s| s.after.books.others += 1),
 ];
 
-const SAID: [(&str, Change); 4] = [
-    ("entries taken", |s| s.ending.taken = 1),
+const SAID: [(&str, Change); 2] = [
     ("flush debt", |s| s.ending.deferred = 1),
     ("flush debt", |s| s.ending.deferred_dirty = true),
-    ("something owed", |s| s.ending.owed = owed_end()),
 ];
 
 #[test]
@@ -312,7 +296,7 @@ fn a_skip_stays_one_with_more_pins() {
         assert_eq!(monotone(&taking.walk(), &fewer.walk()), Ok(()));
     }
     let mut two = taking.clone();
-    two.ending.taken = 2;
+    two.new[1].kind = EntryKind::Empty;
     let skip = Story::untouched(pin_skip);
     let broken = Err(Broken::SkipBecameUnmap { taken: 2 });
     assert_eq!(monotone(&skip.walk(), &two.walk()), broken);
@@ -344,11 +328,9 @@ fn alike_walks_leave_alike_worlds() {
     let failed = other(|s| (s.ending.how, s.after.page) = (How::Failed, SWAP));
     assert_eq!(failed, Err(Broken::Unlike { what }));
     let what = "what the walk said that it did";
-    let said: [Change; 4] = [
-        |s| s.ending.taken = 0,
+    let said: [Change; 2] = [
         |s| s.ending.deferred = 1,
         |s| s.ending.deferred_dirty = true,
-        |s| s.ending.owed = owed_end(),
     ];
     for change in said {
         assert_eq!(other(change), Err(Broken::Unlike { what }));

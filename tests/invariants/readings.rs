@@ -2,7 +2,7 @@
 
 use pinfold::invariants::{Broken, policy, reading, refined_reading};
 use pinfold::pin::{PIN_BIAS, PinCount, Pins, Refined};
-use pinfold::{Context, Operation, PinPolicy, PinVerdict, RefCounts};
+use pinfold::{Context, Operation, PinPolicy, PinVerdict};
 
 const fn count(total: u32, longterm: Option<u32>) -> PinCount {
     PinCount { total, longterm }
@@ -63,13 +63,9 @@ fn a_reading_misses_no_pin_and_is_as_exact_as_it_says() {
         };
         assert_eq!(reading(truth, read), expected, "{truth:?}, {read:?}");
         // So many references that the refined reading may see anything.
-        let counts = references(100_000, 0);
+        let counts = (100_000, 0);
         assert_eq!(refined_reading(truth, counts, read), expected);
     }
-}
-
-const fn references(refs: i32, explained: u32) -> RefCounts {
-    RefCounts { refs, explained }
 }
 
 #[test]
@@ -90,7 +86,7 @@ fn the_refined_reading_invents_no_pin_below_half_a_bias() {
         (i32::MIN, u32::MAX, false),
         (i32::MAX, 0, false),
     ] {
-        let counts = references(refs, explained);
+        let counts = (refs, explained);
         let unexplained = i64::from(refs) - i64::from(explained);
         let broken = Err(Broken::PinInvented { unexplained, read });
         let expected = if invented { broken } else { Ok(()) };

@@ -1,8 +1,10 @@
 //! A walk that holds, to be broken in one place.
 
-use pinfold::invariants::{self, Asked, Books, Broken, Ending, EntryAt, EntryKind, Snapshot, Walk};
+use pinfold::invariants::{
+    self, Asked, Books, Broken, Ending, EntryAt, EntryKind, How, Snapshot, Walk,
+};
 use pinfold::{
-    CounterDelta, PageFlags, PinPolicy, PteFlags, SkipOpportunistic, UnmapFlags, VmFlags,
+    CounterDelta, PageFlags, PinPolicy, PteFlags, SkipOpportunistic, UnmapFlags, Verdict, VmFlags,
 };
 
 pub(crate) type Holds = Result<(), Broken>;
@@ -108,21 +110,18 @@ impl Story {
                 entry(LEFT, Present, dirty),
                 entry(OTHER, Swap, PteFlags::SOFT_DIRTY),
             ],
-            ending: Ending::done(1),
+            ending: Ending::new(How::InVma(Verdict::Done)),
             pin_appeared: None,
         }
     }
 
     /// Nothing is done, and this is how the walk ended.
-    pub(crate) fn untouched(how: invariants::How) -> Self {
+    pub(crate) fn untouched(how: How) -> Self {
         let story = Self::reclaimed();
         Self {
             after: story.before,
             new: story.old.clone(),
-            ending: Ending {
-                how,
-                ..Ending::done(0)
-            },
+            ending: Ending::new(how),
             ..story
         }
     }
@@ -138,7 +137,7 @@ impl Story {
                 entries: &self.new,
                 ..self.after
             },
-            ending: self.ending.clone(),
+            ending: self.ending,
             pin_appeared: self.pin_appeared,
         }
     }
@@ -155,12 +154,6 @@ impl Story {
     /// The entry that was taken is in place.
     pub(crate) fn put_back(&mut self) {
         self.new[0] = self.old[0];
-    }
-
-    /// One more entry, last of all.
-    pub(crate) fn add(&mut self, old: EntryAt, kind: EntryKind) {
-        self.old.push(old);
-        self.new.push(EntryAt { kind, ..old });
     }
 }
 

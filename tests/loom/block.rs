@@ -3,7 +3,7 @@
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
-use pinfold::pin::{PinError, PinKind, PinWord, Unpinned};
+use pinfold::pin::{PinError, PinKind, PinWord, Released};
 
 fn block_against_pins<const PINNERS: usize>(
     kinds: [PinKind; PINNERS],
@@ -22,7 +22,7 @@ fn block_against_pins<const PINNERS: usize>(
                 let pinned = word.pin(kind);
                 if pinned.is_ok() {
                     assert!(!taken.load(Ordering::Acquire), "pinned while blocked");
-                    assert_eq!(word.unpin(kind), Ok(Unpinned::Done));
+                    assert_eq!(word.unpin(kind), Ok(Released::Done));
                 } else {
                     assert_eq!(pinned, Err(PinError::Blocked));
                 }

@@ -5,11 +5,11 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use pinfold::pin::race::pin_fast;
-use pinfold::pin::{BiasedRefs, PinKind, Unpinned};
+use pinfold::pin::{BiasedRefs, PinKind, Released};
 use pinfold::unmap::Stop;
 use pinfold::{
-    Cleared, Entry, FlushMode, NewEntry, PageFlags, PageLike, PageTables, PinPolicy, PlainVma,
-    PteFlags, SkipOpportunistic, SkipPinned, UnmapFlags, UnmapRequest, Verdict, VmFlags,
+    Cleared, Entry, FlushDebt, FlushMode, NewEntry, PageFlags, PageLike, PageTables, PinPolicy,
+    PlainVma, PteFlags, SkipOpportunistic, SkipPinned, UnmapFlags, UnmapRequest, Verdict, VmFlags,
     try_to_unmap_one,
 };
 use std::convert::Infallible;
@@ -39,6 +39,7 @@ impl PageLike for Scene {
 struct Walk<'a> {
     scene: &'a Scene,
     over: bool,
+    taken: u32,
 }
 
 impl PageTables for Walk<'_> {
@@ -69,6 +70,7 @@ impl PageTables for Walk<'_> {
     fn set_page_dirty(&mut self) {}
     fn remove_rmap(&mut self, _: &Entry) {
         let _ = self.scene.refs.put_ref().unwrap();
+        self.taken += 1;
     }
 }
 
@@ -94,24 +96,28 @@ fn race<L: PinPolicy + 'static>(policy: fn() -> L) {
         let mut walk = Walk {
             scene: &scene,
             over: false,
+            taken: 0,
         };
         let request = request.with_policy(policy());
-        let walked = try_to_unmap_one(&*scene, &vma, ADDRESS, &request, &mut walk).unwrap();
+        let mut debt = FlushDebt::none();
+        let verdict =
+            try_to_unmap_one(&*scene, &vma, ADDRESS, &request, &mut walk, &mut debt).unwrap();
+        assert!(debt.is_none());
         let pinned = pinner.join().unwrap();
 
         let mapped = scene.entry.load(Ordering::Acquire) == MAPPED;
         assert!(!pinned || mapped, "a pinned page lost its entry");
-        match walked.verdict {
-            Verdict::Done => assert_eq!((walked.taken, mapped), (1, false)),
+        match verdict {
+            Verdict::Done => assert_eq!((walk.taken, mapped), (1, false)),
             Verdict::SkipPage(_) | Verdict::NextVma(_) | Verdict::Stopped(Stop::PinAppeared(_)) => {
-                assert_eq!((walked.taken, mapped), (0, true));
+                assert_eq!((walk.taken, mapped), (0, true));
             }
             other => panic!("{other:?}"),
         }
         if pinned {
             assert_eq!(
-                scene.refs.unpin().map(|_| Unpinned::Done),
-                Ok(Unpinned::Done)
+                scene.refs.unpin().map(|_| Released::Done),
+                Ok(Released::Done)
             );
         }
         assert_eq!(

@@ -3,7 +3,7 @@
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
-use pinfold::pin::{PinError, PinGuard, PinKind, PinWord, Unpinned};
+use pinfold::pin::{PinError, PinGuard, PinKind, PinWord, Released};
 
 fn guard_against_block(pin: fn(&[PinWord; 2], &AtomicBool)) {
     loom::model(move || {
@@ -47,7 +47,7 @@ fn a_guard_that_keeps_what_it_has() {
     guard_against_block(|pages, _| {
         if pages.iter().all(|page| page.pin(PinKind::Longterm).is_ok()) {
             for page in pages {
-                assert_eq!(page.unpin(PinKind::Longterm), Ok(Unpinned::Done));
+                assert_eq!(page.unpin(PinKind::Longterm), Ok(Released::Done));
             }
         }
     });

@@ -3,7 +3,7 @@
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread;
-use pinfold::pin::{PinKind, PinWord, Unpinned};
+use pinfold::pin::{PinKind, PinWord, Released};
 
 /// A page that is on its list once, or off it.
 struct Listed {
@@ -32,8 +32,8 @@ impl Listed {
 
     fn unpin(&self, kind: PinKind) {
         match self.word.unpin(kind) {
-            Ok(Unpinned::Done) => {}
-            Ok(Unpinned::Unpark) => self.put_back(),
+            Ok(Released::Done) => {}
+            Ok(Released::Unpark) => self.put_back(),
             other => panic!("{other:?}"),
         }
         if self.word.snapshot().pins.total == 0 && self.aside.swap(false, Ordering::AcqRel) {

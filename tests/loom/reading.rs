@@ -3,8 +3,8 @@
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use loom::thread;
-use pinfold::pin::{PinReading, Refined, refined_estimate};
-use pinfold::{PageFlags, PageLike, RefCounts};
+use pinfold::pin::{PinReading, Refined};
+use pinfold::{PageFlags, PageLike};
 
 struct Counted {
     refs: AtomicI32,
@@ -62,7 +62,7 @@ fn refined_reading<const G: usize, const C: usize>(
             }
         });
         assert_ne!(
-            refined_estimate::<BIAS>(read(&page)),
+            Refined::estimate::<BIAS>(read(&page)),
             0,
             "a pinned page read as not pinned"
         );
@@ -73,7 +73,7 @@ fn refined_reading<const G: usize, const C: usize>(
 
 /// As the crate reads them.
 fn twice(page: &Counted) -> RefCounts {
-    RefCounts::of(page, page.snapshot())
+    Refined::counts(page, page.snapshot())
 }
 
 /// The mappings are read before the references, and not again.

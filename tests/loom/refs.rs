@@ -4,7 +4,7 @@
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread;
-use pinfold::pin::{BiasedRefs, PageRefs, PinError, PinKind, PinWord, RefsLeft, Unpinned};
+use pinfold::pin::{BiasedRefs, PageRefs, PinError, PinKind, PinWord, Released};
 
 use PinKind::{Longterm, Short};
 
@@ -50,15 +50,15 @@ impl Frame {
     }
 
     /// Whether anything was refused.
-    fn settle(&self, answer: Result<Unpinned, PinError>) -> bool {
+    fn settle(&self, answer: Result<Released, PinError>) -> bool {
         match answer {
-            Ok(Unpinned::Done) => {}
-            Ok(Unpinned::Unpark) => {
+            Ok(Released::Done) => {}
+            Ok(Released::Unpark) => {
                 self.put_back();
                 self.settle(self.count.put_ref());
             }
-            Ok(Unpinned::Free) => self.free(),
-            Ok(Unpinned::UnparkAndFree) => {
+            Ok(Released::Free) => self.free(),
+            Ok(Released::UnparkAndFree) => {
                 assert_eq!(self.listed.load(Ordering::Acquire), 0, "parked and listed");
                 self.free();
             }
@@ -171,7 +171,7 @@ fn pin_against_block(block: fn(&PageRefs) -> bool) {
             match count.pin(Longterm) {
                 Ok(()) => {
                     assert!(!taken.load(Ordering::Acquire), "pinned while blocked");
-                    assert_eq!(count.unpin(Longterm), Ok(Unpinned::Done));
+                    assert_eq!(count.unpin(Longterm), Ok(Released::Done));
                 }
                 Err(error) => assert_eq!(error, PinError::Blocked),
             }
@@ -226,10 +226,10 @@ fn a_pin_without_a_reference_lets_the_page_go() {
             let (_, pins, freed) = &*other;
             pins.pin(Short).unwrap();
             assert!(!freed.load(Ordering::Acquire), "freed while it was held");
-            assert_eq!(pins.unpin(Short), Ok(Unpinned::Done));
+            assert_eq!(pins.unpin(Short), Ok(Released::Done));
         });
         let (refs, _, freed) = &*scene;
-        let freeing = refs.put_ref() == Ok(RefsLeft::Last);
+        let freeing = refs.put_ref() == Ok(Released::Free);
         freed.store(freeing, Ordering::Release);
         thread.join().unwrap();
     });
@@ -242,7 +242,7 @@ fn a_pin_with_a_reference_keeps_the_page() {
     loom::model(|| {
         let scene = Arc::new((BiasedRefs::new(1), PinWord::new(), AtomicUsize::new(0)));
         let put = |refs: &BiasedRefs, freed: &AtomicUsize| {
-            if refs.put_ref() == Ok(RefsLeft::Last) {
+            if refs.put_ref() == Ok(Released::Free) {
                 freed.fetch_add(1, Ordering::AcqRel);
             }
         };
@@ -252,7 +252,7 @@ fn a_pin_with_a_reference_keeps_the_page() {
             if refs.try_get_ref().is_ok() {
                 pins.pin(Short).unwrap();
                 assert_eq!(freed.load(Ordering::Acquire), 0, "freed while it was held");
-                assert_eq!(pins.unpin(Short), Ok(Unpinned::Done));
+                assert_eq!(pins.unpin(Short), Ok(Released::Done));
                 put(refs, freed);
             }
         });
@@ -354,7 +354,7 @@ fn a_page_that_is_put_back_without_a_reference() {
         || Frame::new(LIVE | REF | SHORT | PARKED | EVER_PINNED, 0),
         [|page| assert!(!page.put())],
         |page| match page.count.unpin(Short) {
-            Ok(Unpinned::Unpark) => {
+            Ok(Released::Unpark) => {
                 assert!(!page.put());
                 page.put_back();
             }

@@ -6,7 +6,7 @@
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
-use pinfold::pin::{PinError, PinKind, PinWord, Unpinned};
+use pinfold::pin::{PinError, PinKind, PinWord, Released};
 
 use PinKind::{Longterm, Short};
 
@@ -41,7 +41,7 @@ impl Scene {
         match self.word.unpin(kind) {
             Ok(duty) => {
                 self.released.fetch_add(1, Ordering::Relaxed);
-                if duty == Unpinned::Unpark {
+                if duty == Released::Unpark {
                     self.put_back.fetch_add(1, Ordering::Relaxed);
                 }
             }

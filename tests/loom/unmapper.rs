@@ -5,7 +5,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use pinfold::pin::race::{pin_fast, second_look};
 use pinfold::pin::{
-    BiasedRefs, LargePageRefs, PageRefs, PinKind, PinWord, Pinnable, Pins, Unpinned,
+    BiasedRefs, LargePageRefs, PageRefs, PinKind, PinWord, Pinnable, Pins, Released,
 };
 
 /// What an unmapper needs of a representation. The page has one mapping; the unmapper holds it too.
@@ -98,7 +98,7 @@ impl Page for PageRefs {
         Pins::exactly(self.snapshot().pins)
     }
     fn drop_mapping(&self) {
-        assert_eq!(self.put_ref(), Ok(Unpinned::Done));
+        assert_eq!(self.put_ref(), Ok(Released::Done));
     }
     fn take(&self) -> bool {
         self.freeze(1).is_ok()
@@ -167,7 +167,7 @@ fn pinner<P: Page>(scene: &Scene<P>, steps: Steps) -> bool {
     }
     let good = reread() == seen;
     if !good {
-        assert_eq!(scene.page.unpin(PinKind::Short), Ok(Unpinned::Done));
+        assert_eq!(scene.page.unpin(PinKind::Short), Ok(Released::Done));
     }
     good
 }
@@ -218,7 +218,7 @@ fn race<P: Page>(steps: Steps) {
             .page
             .assert_quiet(mapped || renewed, pinned, freed && steps.take && !renewed);
         if pinned {
-            assert_eq!(scene.page.unpin(PinKind::Short), Ok(Unpinned::Done));
+            assert_eq!(scene.page.unpin(PinKind::Short), Ok(Released::Done));
             scene.page.assert_quiet(true, false, false);
         }
     });

@@ -38,7 +38,7 @@ impl Machine<'_> {
         for (index, found) in found.into_iter().enumerate() {
             let place = self.places[index];
             match place {
-                Place::Quarantined | Place::Loose => assert_eq!(found, [], "frame {index}"),
+                Place::Loose => assert_eq!(found, [], "frame {index}"),
                 Place::Held => panic!("frame {index} is still held"),
                 _ => assert_eq!(found, [place], "frame {index}"),
             }
@@ -84,7 +84,7 @@ impl Machine<'_> {
                 + pins as u32 * each
                 + u32::from(self.places[index] == Place::Parked);
             assert_eq!(frame.refs.get(), refs as i32, "references of {frame:?}");
-            let gone = matches!(self.places[index], Place::Free | Place::Quarantined);
+            let gone = self.places[index] == Place::Free;
             assert_eq!(refs == 0, gone, "{:?}: {frame:?}", self.places[index]);
             if let Some(word) = &frame.word {
                 let word = word.snapshot();

@@ -6,10 +6,10 @@ use super::memory::Pte;
 use pinfold::PteFlags;
 use pinfold::pin::PinKind;
 
-/// Happens when a callback is made.
+/// Happens when the embedder is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// The callback fails.
+    /// The call fails or is refused; if it cannot be, then the next one that can.
     Fail,
     /// A pinner without locks comes through an entry of the page.
     Pin(PinKind),
@@ -21,7 +21,7 @@ pub(crate) enum Event {
     Hold,
 }
 
-/// A callback that failed.
+/// A call that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Injected;
 
@@ -34,23 +34,40 @@ impl core::fmt::Display for Injected {
 impl core::error::Error for Injected {}
 
 impl Machine<'_> {
-    /// A callback about a frame is made.
-    pub(crate) fn call(&mut self, frame: &Frame) -> Result<(), Injected> {
+    /// A method that can fail is called about a frame.
+    pub(crate) fn fallible(&mut self, frame: &Frame, name: &'static str) -> Result<(), Injected> {
+        let fails = matches!(self.events.front(), Some((0, Event::Fail)));
+        if fails && !self.spared.contains(&name) {
+            self.events.pop_front();
+            self.failed.push(name);
+            return Err(Injected);
+        }
+        self.call(frame);
+        Ok(())
+    }
+
+    /// A method that can be refused is called about a frame; whether it is.
+    pub(crate) fn refuses(&mut self, frame: &Frame, name: &'static str) -> bool {
+        self.fallible(frame, name).is_err()
+    }
+
+    /// A method that cannot fail is called about a frame.
+    pub(crate) fn call(&mut self, frame: &Frame) {
         let Some((left, event)) = self.events.front_mut() else {
-            return Ok(());
+            return;
         };
         if *left > 0 {
             *left -= 1;
-            return Ok(());
+            return;
         }
         let event = *event;
+        if event == Event::Fail {
+            return;
+        }
         self.events.pop_front();
         let frame = &self.frames[frame.index];
         match event {
-            Event::Fail => {
-                self.told.failures += 1;
-                return Err(Injected);
-            }
+            Event::Fail => {}
             Event::Pin(kind) => {
                 if let Some((space, page)) = self.writable_entry(frame) {
                     self.pin_frames(&[(space, page, frame)], kind, 0);
@@ -78,7 +95,6 @@ impl Machine<'_> {
                 }
             }
         }
-        Ok(())
     }
 
     /// An entry through which hardware can write to the frame, no questions asked.

@@ -1,7 +1,7 @@
 //! A page frame: counters, flags, contents, and where it is mapped.
 
 use core::cell::{Cell, RefCell};
-use pinfold::pin::{BiasedRefs, PinCount, PinError, PinKind, PinWord, Pinnable, Unpinned};
+use pinfold::pin::{BiasedRefs, PinCount, PinError, PinKind, PinWord, Pinnable, Released};
 use pinfold::{PageFlags, PageLike};
 
 /// One frame. Its pins are in the reference count, or in a word of their own; then each pin holds
@@ -19,7 +19,7 @@ pub(crate) struct Frame {
     pub(crate) rmap: RefCell<Vec<(usize, usize)>>,
     pub(crate) locked: Cell<bool>,
     /// What the last unpin left to do.
-    pub(crate) duty: Cell<Option<Unpinned>>,
+    pub(crate) duty: Cell<Option<Released>>,
 }
 
 impl Frame {
@@ -91,16 +91,16 @@ impl Pinnable for Frame {
         })
     }
 
-    fn unpin(&self, kind: PinKind) -> Result<Unpinned, PinError> {
+    fn unpin(&self, kind: PinKind) -> Result<Released, PinError> {
         let Some(word) = &self.word else {
-            return self.refs.unpin().map(Unpinned::from);
+            return self.refs.unpin();
         };
         let duty = word.unpin(kind)?;
-        let left = Unpinned::from(self.refs.put_ref()?);
+        let left = self.refs.put_ref()?;
         match duty {
-            Unpinned::Done => Ok(left),
+            Released::Done => Ok(left),
             duty => {
-                assert_eq!(left, Unpinned::Done, "a parked page is held by its parking");
+                assert_eq!(left, Released::Done, "a parked page is held by its parking");
                 Ok(duty)
             }
         }
@@ -114,7 +114,7 @@ impl Pinnable for Frame {
         }
     }
 
-    fn settle(&self, duty: Unpinned) {
+    fn settle(&self, duty: Released) {
         assert_eq!(self.duty.replace(Some(duty)), None, "one duty at a time");
     }
 }

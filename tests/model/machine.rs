@@ -5,7 +5,7 @@ use super::frame::Frame;
 use super::memory::{Area, Cached, Slot, Space};
 use super::pins::Group;
 use pinfold::PageFlags;
-use pinfold::pin::{OwnerId, PinLedger, RefsLeft};
+use pinfold::pin::{OwnerId, PinLedger, Released};
 use pinfold::placement::{Placed, Zone};
 use pinfold::reclaim::Lru;
 use pinfold::shrinker::Deferred;
@@ -15,8 +15,6 @@ use std::collections::VecDeque;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Free,
-    /// Out of memory, and not to be used before a TLB flush.
-    Quarantined,
     List(Lru),
     Parked,
     /// In the hands of a scan, or of whoever allocates or migrates it.
@@ -43,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) no_parking: bool,
     /// The device gives back what it has pinned when memory is sought.
     pub(crate) device_shrinks: bool,
+    /// How many writes a batch may start, if there is a limit.
+    pub(crate) write_limit: Option<u32>,
     /// The high watermark.
     pub(crate) high: u64,
 }
@@ -60,7 +60,8 @@ pub(crate) struct Told {
     pub(crate) written: u64,
     pub(crate) freed: u64,
     pub(crate) tlb_flushes: u64,
-    pub(crate) failures: u64,
+    /// Pages that could not be unmapped because of an error.
+    pub(crate) errors: u64,
 }
 
 pub(crate) const SPACES: usize = 3;
@@ -88,8 +89,6 @@ pub(crate) struct Machine<'m> {
     pub(crate) config: Config,
     pub(crate) events: VecDeque<(u32, Event)>,
     pub(crate) told: Told,
-    /// The VMA that the latest walk was in.
-    pub(crate) last_walk: (usize, usize),
     /// No page may be written out while it is pinned.
     pub(crate) guards_pins: bool,
     /// A page is parked when it is pinned.
@@ -99,8 +98,16 @@ pub(crate) struct Machine<'m> {
     pub(crate) avoids_movable: bool,
     /// What the device's shrinker was spared so far.
     pub(crate) deferred: Deferred,
-    /// What [`Lists::failed`](pinfold::reclaim::Lists::failed) was told.
-    pub(crate) failed: Vec<PageOp>,
+    /// The calls that failed or were refused because of an [event](Event::Fail).
+    pub(crate) failed: Vec<&'static str>,
+    /// The calls that [`Event::Fail`] spares.
+    pub(crate) spared: &'static [&'static str],
+    /// Entries whose flush was deferred since the last TLB flush.
+    pub(crate) unflushed: u64,
+    /// Pages written since the last [`submit`](pinfold::reclaim::PageOps::submit).
+    pub(crate) unsubmitted: u64,
+    /// How many more writes the batch may start.
+    pub(crate) room: u32,
 }
 
 impl<'m> Machine<'m> {
@@ -127,13 +134,16 @@ impl<'m> Machine<'m> {
             config: Config::default(),
             events: VecDeque::new(),
             told: Told::default(),
-            last_walk: (0, 0),
             guards_pins: false,
             parks_eagerly: false,
             clock: 0,
             avoids_movable: false,
             deferred: Deferred::default(),
             failed: Vec::new(),
+            spared: &[],
+            unflushed: 0,
+            unsubmitted: 0,
+            room: 0,
         }
     }
 
@@ -194,7 +204,7 @@ impl<'m> Machine<'m> {
 
     /// Drops a reference, and frees the frame with the last.
     pub(crate) fn put_ref(&mut self, frame: &Frame) {
-        if frame.refs.put_ref().expect("a reference is held") == RefsLeft::Last {
+        if frame.refs.put_ref().expect("a reference is held") == Released::Free {
             self.free_at_once(frame);
         }
     }
@@ -209,11 +219,11 @@ impl<'m> Machine<'m> {
             other => panic!("{other:?} holds a reference"),
         }
         self.stale.clear();
-        self.give_back(frame, Place::Free);
+        self.give_back(frame);
     }
 
     /// A frame leaves memory.
-    pub(crate) fn give_back(&mut self, frame: &Frame, to: Place) {
+    pub(crate) fn give_back(&mut self, frame: &Frame) {
         assert_eq!(frame.refs.get(), 0, "freed with references: {frame:?}");
         assert_eq!(frame.maps.get(), 0, "freed while mapped: {frame:?}");
         assert_eq!(self.pins_on(frame.index), 0, "freed while pinned");
@@ -224,28 +234,14 @@ impl<'m> Machine<'m> {
         }
         frame.flags.set(PageFlags::empty());
         frame.locked.set(false);
-        self.places[frame.index] = to;
+        self.places[frame.index] = Place::Free;
         self.told.freed += 1;
-        match to {
-            Place::Free => self.free.push(frame.index),
-            Place::Quarantined => {}
-            other => panic!("nothing is freed to {other:?}"),
-        }
-        self.open_quarantine();
+        self.free.push(frame.index);
     }
 
     /// Whether a TLB may still hold an entry for the frame; a dirty one, if `dirty`.
     pub(crate) fn is_stale(&self, frame: usize, dirty: bool) -> bool {
         let mut stale = self.stale.iter();
         stale.any(|&(_, _, held, wrote)| held == frame && (wrote || !dirty))
-    }
-
-    pub(crate) fn open_quarantine(&mut self) {
-        for index in 0..self.frames.len() {
-            if self.places[index] == Place::Quarantined && !self.is_stale(index, false) {
-                self.places[index] = Place::Free;
-                self.free.push(index);
-            }
-        }
     }
 }

@@ -8,7 +8,7 @@ use pinfold::pin::{PinKind, Refined};
 use pinfold::placement::{PlaceRequest, Placed, Zone, check_pins, place_and_pin};
 use pinfold::reclaim::{Lru, LruScan, ScanControl};
 use pinfold::{
-    Context, Operation, Outcome, PageFlags, SkipOpportunistic, UnmapFlags, UnmapRequest,
+    Context, FlushDebt, Operation, Outcome, PageFlags, SkipOpportunistic, UnmapFlags, UnmapRequest,
     try_to_unmap,
 };
 
@@ -97,22 +97,22 @@ impl<'m> Machine<'m> {
         let request = UnmapRequest::new(flags).expect("known flags");
         let pinned = self.pins_on(index) > 0;
         let cleared = self.told.entries_cleared;
-        let unmapped = match try_to_unmap(old, &request, &mut Reverse::new(self, old)) {
-            Ok(unmapped) => {
-                unmapped.flush.ignore(); // Nothing is put off without BATCH_FLUSH.
-                match unmapped.outcome {
+        let mut debt = FlushDebt::none();
+        let result = try_to_unmap(old, &request, &mut Reverse::new(self, old), &mut debt);
+        assert!(debt.is_none(), "nothing is deferred without BATCH_FLUSH");
+        let unmapped = match result {
+            Ok(outcome) => {
+                match outcome {
                     Outcome::Skipped(_) => assert!(demote && pinned),
                     Outcome::Refused(_) => assert!(!demote && pinned),
-                    Outcome::Unmapped | Outcome::StillMapped(_) => assert!(!pinned),
+                    Outcome::Unmapped | Outcome::StillMapped(_) | Outcome::Contended => {
+                        assert!(!pinned);
+                    }
                     other => panic!("{other:?}"),
                 }
-                unmapped.outcome.is_unmapped()
+                outcome.is_unmapped()
             }
-            Err(failure) => {
-                self.settle(old, failure.owed);
-                failure.flush.ignore();
-                false
-            }
+            Err(_) => false,
         };
         if pinned {
             assert_eq!(
@@ -126,7 +126,7 @@ impl<'m> Machine<'m> {
         old.locked.set(false);
         match new {
             Some(new) => {
-                self.give_back(old, Place::Free);
+                self.give_back(old);
                 self.place_on(list, new);
             }
             None => self.place_on(Lru::of(old.flags.get()), old),

@@ -4,26 +4,28 @@ use super::events::Injected;
 use super::frame::Frame;
 use super::machine::{Machine, Place};
 use super::memory::{Pte, Slot};
-use super::tables::{Reverse, Walk};
+use super::tables::Reverse;
 use core::num::NonZeroU64;
-use pinfold::pin::{Pins, RefsLeft};
+use pinfold::pin::{Pins, Released};
 use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::shrinker::{Scan, Shrinker, shrink_slab};
-use pinfold::unmap::Owed;
-use pinfold::{Attempt, PageFlags, PinPolicy, PteFlags, UnmapRequest, VmFlags, try_to_unmap};
+use pinfold::{
+    Attempt, FlushDebt, Outcome, PageFlags, PinPolicy, PteFlags, UnmapError, UnmapRequest, VmFlags,
+    try_to_unmap,
+};
 
 impl<'m> PageOps for Machine<'m> {
     type Page = &'m Frame;
     type Error = Injected;
 
     fn update(&mut self, page: &&'m Frame, set: PageFlags, clear: PageFlags) {
-        self.call(page)?;
+        self.call(page);
         page.set(set, true);
         page.set(clear, false);
     }
 
     fn referenced(&mut self, page: &&'m Frame) -> Referenced {
-        self.call(page)?;
+        self.call(page);
         self.told.references_walked += 1;
         let mut found = Referenced::default();
         for &(space, at) in page.rmap.borrow().iter() {
@@ -47,11 +49,13 @@ impl<'m> PageOps for Machine<'m> {
         debt: &mut FlushDebt,
     ) -> Result<Outcome, UnmapError<Injected>> {
         self.told.unmap_calls += 1;
-        try_to_unmap(*page, request, &mut Reverse::new(self, page))
+        try_to_unmap(*page, request, &mut Reverse::new(self, page), debt)
     }
 
     fn remove(&mut self, page: &&'m Frame, how: Removal) -> Attempt {
-        self.call(page)?;
+        if self.refuses(page, "remove") {
+            return Attempt::Refused;
+        }
         if page.has(PageFlags::DIRTY) {
             return Attempt::Refused;
         }
@@ -81,14 +85,17 @@ impl<'m> PageOps for Machine<'m> {
     }
 
     fn flush_tlb(&mut self) {
-        self.call(&self.frames[0])?;
+        self.call(&self.frames[0]);
+        assert!(self.unflushed > 0, "no entry is deferred");
         self.told.tlb_flushes += 1;
+        self.unflushed = 0;
         self.stale.clear();
-        self.open_quarantine();
     }
 
     fn try_lock(&mut self, page: &&'m Frame) -> Attempt {
-        self.call(page)?;
+        if self.refuses(page, "try_lock") {
+            return Attempt::Refused;
+        }
         if self.locked_by_others[page.index] {
             return Attempt::Refused;
         }
@@ -97,7 +104,7 @@ impl<'m> PageOps for Machine<'m> {
     }
 
     fn unlock(&mut self, page: &&'m Frame) {
-        self.call(page)?;
+        self.call(page);
         assert!(page.locked.replace(false), "unlocked twice");
     }
 
@@ -106,13 +113,19 @@ impl<'m> PageOps for Machine<'m> {
     }
 
     fn wait_for_writeback(&mut self, page: &&'m Frame) {
-        self.call(page)?;
-        assert!(!page.locked.get(), "waiting with the page locked");
+        self.call(page);
+        let mut frames = self.frames.iter();
+        assert!(
+            frames.all(|frame| !frame.locked.get()),
+            "waiting with a page locked"
+        );
         page.set(PageFlags::WRITEBACK, false);
     }
 
     fn add_to_swap(&mut self, page: &&'m Frame) -> Attempt {
-        self.call(page)?;
+        if self.refuses(page, "add_to_swap") {
+            return Attempt::Refused;
+        }
         let free = self.slots.iter().position(Option::is_none);
         let Some(slot) = free.filter(|_| !self.config.out_of_swap) else {
             return Attempt::Refused;
@@ -128,7 +141,7 @@ impl<'m> PageOps for Machine<'m> {
     }
 
     fn free_swap(&mut self, page: &&'m Frame) {
-        self.call(page)?;
+        self.call(page);
         let slot = self.slot_of(page.index).expect("in the swap cache");
         let unused = self.slots[slot].is_some_and(|slot| slot.entries == 0);
         if unused && !page.has(PageFlags::WRITEBACK) {
@@ -144,7 +157,10 @@ impl<'m> PageOps for Machine<'m> {
     }
 
     fn write_out(&mut self, page: &&'m Frame) -> PageOut {
-        self.call(page)?;
+        if self.refuses(page, "write_out") {
+            return PageOut::Keep;
+        }
+        self.room = self.room.checked_sub(1).expect("more writes than allowed");
         assert!(page.locked.get(), "written without its lock");
         assert!(
             !self.is_stale(page.index, true),
@@ -165,6 +181,7 @@ impl<'m> PageOps for Machine<'m> {
             }
         }
         self.told.written += 1;
+        self.unsubmitted += 1;
         page.set(PageFlags::DIRTY, false);
         page.set(PageFlags::WRITEBACK, self.config.slow_writes);
         page.locked.set(false);
@@ -172,7 +189,9 @@ impl<'m> PageOps for Machine<'m> {
     }
 
     fn release_buffers(&mut self, page: &&'m Frame) -> Attempt {
-        self.call(page)?;
+        if self.refuses(page, "release_buffers") {
+            return Attempt::Refused;
+        }
         if self.config.buffers_stay {
             return Attempt::Refused;
         }
@@ -181,14 +200,31 @@ impl<'m> PageOps for Machine<'m> {
         Attempt::Done
     }
 
-    fn put_last(&mut self, page: &&'m Frame) -> Option<RefsLeft> {
-        self.call(page)?;
+    fn put_last(&mut self, page: &&'m Frame) -> Option<Released> {
+        if self.refuses(page, "put_last") {
+            return None;
+        }
         assert!(!page.locked.get());
         let left = page.refs.put_ref().expect("the caller's");
-        if left == RefsLeft::Some {
+        if left == Released::Done {
             self.places[page.index] = Place::Loose;
         }
         Some(left)
+    }
+
+    fn write_room(&mut self) -> u32 {
+        self.room = self.config.write_limit.unwrap_or(u32::MAX);
+        self.room
+    }
+
+    fn submit(&mut self) {
+        self.unsubmitted = 0;
+    }
+
+    fn failed(&mut self, page: &&'m Frame, error: UnmapError<Injected>) {
+        assert!(page.locked.get());
+        assert!(matches!(error, UnmapError::PageTables { .. }), "{error}");
+        self.told.errors += 1;
     }
 }
 
@@ -209,30 +245,11 @@ impl<'m> Lists for Machine<'m> {
 
     fn free(&mut self, page: &'m Frame) {
         assert_eq!(self.places[page.index], Place::Held, "freed twice");
-        match release {
-            Release::Now => {
-                assert!(
-                    !self.is_stale(page.index, false),
-                    "a CPU may still reach it"
-                );
-                self.give_back(page, Place::Free);
-            }
-            Release::AfterFlush => self.give_back(page, Place::Quarantined),
-        }
-    }
-
-    fn failed(&mut self, page: Option<&&'m Frame>, error: ShrinkError<Injected>) {
-        self.failed.push(match error {
-            ShrinkError::Op { op, .. } => op,
-            _ => PageOp::Unmap,
-        });
-        let Some(page) = page else { return };
-        if error.is_locked() {
-            assert!(page.locked.replace(false), "it is not locked");
-        }
-        if let ShrinkError::Unmap { owed, .. } = error {
-            self.settle(page, owed);
-        }
+        assert!(
+            !self.is_stale(page.index, false),
+            "a CPU may still reach it"
+        );
+        self.give_back(page);
     }
 
     fn park(&mut self, page: &'m Frame, pins: Pins) -> Result<(), &'m Frame> {
@@ -317,14 +334,5 @@ impl<'m> Machine<'m> {
             word.unblock().expect("just blocked");
         }
         frozen
-    }
-
-    /// Settles what a walk could not undo; nothing fails meanwhile.
-    pub(crate) fn settle(&mut self, frame: &'m Frame, owed: Owed) {
-        let events = core::mem::take(&mut self.events);
-        let (space, page) = self.last_walk;
-        owed.settle(&mut Walk::new(self, frame, space, page))
-            .expect("nothing fails");
-        self.events = events;
     }
 }

@@ -3,7 +3,7 @@
 use super::frame::Frame;
 use super::machine::{Machine, Place};
 use super::memory::{Area, NoFrame};
-use pinfold::pin::{Charge, PinGuard, PinKind, Unpinned};
+use pinfold::pin::{Charge, PinGuard, PinKind, Released};
 use pinfold::reclaim::Lru;
 
 /// What a device writes to through a pin.
@@ -127,17 +127,17 @@ impl<'m> Machine<'m> {
     pub(crate) fn do_duties(&mut self, pages: impl Iterator<Item = &'m Frame>) {
         for page in pages {
             match page.duty.take() {
-                Some(Unpinned::Unpark) => {
+                Some(Released::Unpark) => {
                     self.parked.retain(|&parked| parked != page.index);
                     assert_eq!(self.places[page.index], Place::Parked);
                     self.places[page.index] = Place::Held;
                     self.place_on(Lru::of(page.flags.get()), page);
                 }
-                Some(Unpinned::Free) => self.free_at_once(page),
-                Some(Unpinned::UnparkAndFree) => {
+                Some(Released::Free) => self.free_at_once(page),
+                Some(Released::UnparkAndFree) => {
                     unreachable!("a parked page is held by its parking")
                 }
-                Some(Unpinned::Done) | None => {}
+                Some(Released::Done) | None => {}
             }
         }
     }

@@ -4,7 +4,7 @@
 use crate::rows::Row;
 use core::cell::Cell;
 use core::convert::Infallible;
-use pinfold::pin::RefsLeft;
+use pinfold::pin::Released;
 use pinfold::reclaim::{
     Fate, PageOps, PageOut, Parking, Referenced, Removal, ScanControl, ScanFlags, Stats,
     shrink_page,
@@ -240,11 +240,11 @@ impl PageOps for Environment {
         self.refused_if(env::BUFFERS_STAY)
     }
 
-    fn put_last(&mut self, _: &OraclePage) -> Option<RefsLeft> {
+    fn put_last(&mut self, _: &OraclePage) -> Option<Released> {
         Some(if self.has(env::LAST_REF) {
-            RefsLeft::Last
+            Released::Free
         } else {
-            RefsLeft::Some
+            Released::Done
         })
     }
 

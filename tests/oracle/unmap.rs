@@ -107,7 +107,7 @@ struct Outputs {
 }
 
 struct Inputs {
-    request: UnmapRequest,
+    flags: UnmapFlags,
     vma: PlainVma,
     page: OraclePage,
     entries: Vec<PteFlags>,
@@ -120,18 +120,8 @@ pub(crate) fn compare(row: &Row, tally: &mut Tally) {
         Machine::new(&inputs.page, BASE, &inputs.entries, inputs.answers);
     let mut debt = FlushDebt::none();
     let result = match row.inputs[0].as_str() {
-        "0" => run(
-            &inputs,
-            inputs.request.with_policy(IgnorePins),
-            &mut machine,
-            &mut debt,
-        ),
-        "1" => run(
-            &inputs,
-            inputs.request.with_policy(SkipPinned),
-            &mut machine,
-            &mut debt,
-        ),
+        "0" => run(&inputs, IgnorePins, &mut machine, &mut debt),
+        "1" => run(&inputs, SkipPinned, &mut machine, &mut debt),
         other => panic!("`{other}` is neither patched nor not, in {}", row.place),
     };
     if row.outputs[0] == "bug" {
@@ -152,10 +142,11 @@ pub(crate) fn compare(row: &Row, tally: &mut Tally) {
 
 fn run<L: PinPolicy>(
     inputs: &Inputs,
-    request: UnmapRequest<L>,
+    policy: L,
     machine: &mut Machine<'_, OraclePage, MAX_ENTRIES>,
     debt: &mut FlushDebt,
 ) -> Result<Verdict, UnmapError<Infallible>> {
+    let request = UnmapRequest::under(inputs.flags, policy).expect("as Linux takes them");
     try_to_unmap_one(&inputs.page, &inputs.vma, BASE, &request, machine, debt)
 }
 
@@ -186,7 +177,7 @@ fn inputs(row: &Row) -> Inputs {
         row.place
     );
     Inputs {
-        request: UnmapRequest::new(flags).expect("checked"),
+        flags,
         vma: PlainVma {
             flags: vm_flags,
             range: BASE - 0x1000..BASE + 0x100_0000,

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use pinfold::conformance::{BuildPage, PageState, TestPage};
-use pinfold::pin::{PageRefs, PinCount, PinKind, Unpinned};
+use pinfold::pin::{PageRefs, PinCount, PinKind, Released};
 use pinfold::{PageFlags, PageLike};
 
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl TestPage for CountedPage {
     }
     fn remove_mapping(&self) {
         self.maps.fetch_sub(1, Ordering::AcqRel);
-        assert_eq!(self.count.put_ref(), Ok(Unpinned::Done));
+        assert_eq!(self.count.put_ref(), Ok(Released::Done));
     }
     fn add_pin(&self, kind: PinKind) {
         self.count.pin(kind).unwrap();
@@ -46,16 +46,18 @@ impl TestPage for CountedPage {
 
 impl BuildPage for CountedPage {
     fn build(state: &PageState) -> Option<Self> {
-        let count = PageRefs::new();
-        count.unfreeze(state.refs(0)?).ok()?;
-        for (pins, kind) in [
-            (state.short, PinKind::Short),
-            (state.longterm, PinKind::Longterm),
-        ] {
-            for _ in 0..pins {
-                count.pin(kind).ok()?;
-            }
+        // Room for one more pin.
+        let refs = u32::try_from(state.refs(0)?).ok()?;
+        let fits = refs <= PageRefs::MAX_REFS
+            && state.short < PageRefs::MAX_SHORT_PINS
+            && state.longterm < PageRefs::MAX_LONGTERM_PINS;
+        if !fits {
+            return None;
         }
+        // The fields as its table has them.
+        let pins = (u64::from(state.short) << 26) | (u64::from(state.longterm) << 44);
+        let ever_pinned = u64::from(pins != 0) << 1;
+        let count = PageRefs::from_bits(pins | ever_pinned | 1 << 3 | u64::from(refs) << 4);
         Some(Self {
             flags: AtomicU32::new(state.flags.bits()),
             maps: AtomicU32::new(state.maps),

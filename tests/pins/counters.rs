@@ -3,8 +3,7 @@
 use crate::LONG;
 use crate::SHORT;
 use pinfold::pin::{
-    BiasedRefs, BlockError, LargePageRefs, ParkError, PinCount, PinError, PinWord, Pinnable,
-    RefsLeft, Unpinned,
+    BiasedRefs, LargePageRefs, PinCount, PinError, PinStateError, PinWord, Pinnable, Released,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -64,7 +63,7 @@ proptest! {
                 return Err(PinError::Underflow);
             }
             *model -= n;
-            Ok(if *model == 0 { RefsLeft::Last } else { RefsLeft::Some })
+            Ok(if *model == 0 { Released::Free } else { Released::Done })
         };
         for op in ops {
             match op {
@@ -120,7 +119,7 @@ proptest! {
                     } else {
                         refs -= 1;
                         pins -= 1;
-                        Ok(if refs == 0 { RefsLeft::Last } else { RefsLeft::Some })
+                        Ok(if refs == 0 { Released::Free } else { Released::Done })
                     };
                     prop_assert_eq!(page.unpin(), expected);
                 }
@@ -217,37 +216,37 @@ impl WordModel {
         Ok(())
     }
 
-    fn unpin(&mut self, kind: usize) -> Result<Unpinned, PinError> {
+    fn unpin(&mut self, kind: usize) -> Result<Released, PinError> {
         if self.pins[kind] == 0 {
             return Err(PinError::Underflow);
         }
         self.pins[kind] -= 1;
         if self.pins == [0, 0] && core::mem::take(&mut self.parked) {
-            return Ok(Unpinned::Unpark);
+            return Ok(Released::Unpark);
         }
-        Ok(Unpinned::Done)
+        Ok(Released::Done)
     }
 
-    fn block(&mut self) -> Result<(), BlockError> {
+    fn block(&mut self) -> Result<(), PinStateError> {
         if self.blocked {
-            return Err(BlockError::AlreadyBlocked);
+            return Err(PinStateError::Blocked);
         }
         if self.pins != [0, 0] {
-            return Err(BlockError::Pinned(self.count()));
+            return Err(PinStateError::Pinned(self.count()));
         }
         self.blocked = true;
         Ok(())
     }
 
-    fn park(&mut self) -> Result<(), ParkError> {
+    fn park(&mut self) -> Result<(), PinStateError> {
         if self.parked {
-            return Err(ParkError::AlreadyParked);
+            return Err(PinStateError::Parked);
         }
         if self.blocked {
-            return Err(ParkError::Blocked);
+            return Err(PinStateError::Blocked);
         }
         if self.pins == [0, 0] {
-            return Err(ParkError::NotPinned);
+            return Err(PinStateError::NotPinned);
         }
         self.parked = true;
         Ok(())
@@ -271,7 +270,10 @@ impl WordModel {
 #[test]
 fn a_parked_page_without_pins_is_not_blocked() {
     // Its last unpin is between its two steps.
-    assert_eq!(PinWord::from_bits(0b110).block(), Err(BlockError::Parked));
+    assert_eq!(
+        PinWord::from_bits(0b110).block(),
+        Err(PinStateError::Parked)
+    );
 }
 
 /// `tests/loom/unbalanced.rs` has both threads of these.
@@ -280,9 +282,9 @@ fn an_unpin_too_many_in_flight_does_not_hide_the_last_unpin() {
     let (short, long) = (1i64 << 3, 1i64 << 34);
     for (bits, kind, left) in [(short - long, SHORT, -long), (long - short, LONG, -short)] {
         let word = PinWord::from_bits(bits as u64 | 0b110);
-        assert_eq!(word.unpin(kind), Ok(Unpinned::Unpark));
+        assert_eq!(word.unpin(kind), Ok(Released::Unpark));
         assert_eq!(word.to_bits(), left as u64 | 0b010);
-        assert_eq!(word.park(), Err(ParkError::NotPinned));
+        assert_eq!(word.park(), Err(PinStateError::NotPinned));
     }
 }
 
@@ -303,7 +305,7 @@ fn ever_pinned_sticks_until_cleared_and_is_not_set_by_refusals() {
     assert!(!word.snapshot().ever_pinned);
     word.unblock().unwrap();
     word.pin(LONG).unwrap();
-    assert_eq!(word.unpin(LONG), Ok(Unpinned::Done));
+    assert_eq!(word.unpin(LONG), Ok(Released::Done));
     assert!(word.snapshot().ever_pinned);
     word.clear_ever_pinned();
     assert_eq!(word.to_bits(), 0);
@@ -319,7 +321,7 @@ fn threads_leave_every_counter_as_it_was() {
                 for _ in 0..20_000 {
                     for page in pages {
                         if page.try_pin(kind).is_ok() {
-                            assert_eq!(page.unpin(kind), Ok(Unpinned::Done));
+                            assert_eq!(page.unpin(kind), Ok(Released::Done));
                         }
                     }
                 }

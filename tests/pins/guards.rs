@@ -4,7 +4,7 @@ use crate::LONG;
 use crate::SHORT;
 use core::cell::{Cell, RefCell};
 use pinfold::pin::race::{FastPinError, pin_fast};
-use pinfold::pin::{BiasedRefs, PinError, PinGuard, PinKind, Pinnable, RefsLeft, Unpinned};
+use pinfold::pin::{BiasedRefs, PinError, PinGuard, PinKind, Pinnable, Released};
 
 /// Writes down what happens to it.
 struct Recorded<'a> {
@@ -19,15 +19,15 @@ impl Pinnable for Recorded<'_> {
         self.log.borrow_mut().push((self.name, "pin"));
         Ok(())
     }
-    fn unpin(&self, kind: PinKind) -> Result<Unpinned, PinError> {
+    fn unpin(&self, kind: PinKind) -> Result<Released, PinError> {
         self.log.borrow_mut().push((self.name, "unpin"));
         Pinnable::unpin(&self.refs, kind)
     }
     fn set_dirty(&self) {
         self.log.borrow_mut().push((self.name, "dirty"));
     }
-    fn settle(&self, duty: Unpinned) {
-        assert_eq!(duty, Unpinned::Free);
+    fn settle(&self, duty: Released) {
+        assert_eq!(duty, Released::Free);
         self.log.borrow_mut().push((self.name, "free"));
     }
 }
@@ -123,9 +123,9 @@ fn release_goes_on_past_failures_and_settles_duties() {
     let log = RefCell::default();
     let pages = recorded(&log, None);
     let mut guard = PinGuard::pin(&pages, SHORT).unwrap();
-    assert_eq!(pages[1].refs.unpin(), Ok(RefsLeft::Some));
-    assert_eq!(pages[2].refs.unpin(), Ok(RefsLeft::Some));
-    assert_eq!(pages[3].refs.put_ref(), Ok(RefsLeft::Some));
+    assert_eq!(pages[1].refs.unpin(), Ok(Released::Done));
+    assert_eq!(pages[2].refs.unpin(), Ok(Released::Done));
+    assert_eq!(pages[3].refs.put_ref(), Ok(Released::Done));
     log.take();
     let error = guard.release().unwrap_err();
     assert_eq!(
@@ -159,13 +159,13 @@ fn pin_fast_drops_its_pin_when_the_entry_changed_and_settles() {
     assert_eq!(refused, Err(FastPinError::Refused(PinError::Free)));
     log.take();
     let last = pin_fast(&pages[2], SHORT, 7, || {
-        assert_eq!(pages[2].refs.put_ref(), Ok(RefsLeft::Some));
+        assert_eq!(pages[2].refs.put_ref(), Ok(Released::Done));
         8
     });
     assert_eq!(last, Err(FastPinError::Changed));
     assert_eq!(log.take(), [(2, "pin"), (2, "unpin"), (2, "free")]);
     let lost = pin_fast(&pages[3], SHORT, 7, || {
-        assert_eq!(pages[3].refs.unpin(), Ok(RefsLeft::Some));
+        assert_eq!(pages[3].refs.unpin(), Ok(Released::Done));
         8
     });
     assert_eq!(lost, Err(FastPinError::Lost(PinError::Underflow)));

@@ -3,7 +3,7 @@
 use crate::unwinding::unwinds;
 use crate::{LONG, SHORT};
 use pinfold::pin::race::{FastPinError, pin_fast};
-use pinfold::pin::{BiasedRefs, PinError, PinGuard, PinKind, Pinnable, Unpinned};
+use pinfold::pin::{BiasedRefs, PinError, PinGuard, PinKind, Pinnable, Released};
 
 /// Where pages are kept is the caller's: a slice, an array, a vector, shared ones.
 #[test]
@@ -48,7 +48,7 @@ impl Pinnable for Handle {
     fn try_pin(&self, kind: PinKind) -> Result<(), PinError> {
         Pinnable::try_pin(&*self.0, kind)
     }
-    fn unpin(&self, kind: PinKind) -> Result<Unpinned, PinError> {
+    fn unpin(&self, kind: PinKind) -> Result<Released, PinError> {
         Pinnable::unpin(&*self.0, kind)
     }
 }

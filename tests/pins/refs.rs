@@ -2,8 +2,7 @@
 
 use crate::{LONG, SHORT};
 use pinfold::pin::{
-    BlockError, PageRefs, ParkError, PinCount, PinError, PinKind, RefsSnapshot, UnexpectedRefs,
-    Unpinned,
+    PageRefs, PinCount, PinError, PinKind, PinStateError, RefsSnapshot, Released, UnexpectedRefs,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -100,35 +99,35 @@ impl Model {
         }
     }
 
-    fn put(&mut self) -> Result<Unpinned, PinError> {
+    fn put(&mut self) -> Result<Released, PinError> {
         self.refs = self.refs.checked_sub(1).ok_or(PinError::Underflow)?;
         Ok(self.duty())
     }
 
-    fn unpin(&mut self, kind: usize) -> Result<Unpinned, PinError> {
+    fn unpin(&mut self, kind: usize) -> Result<Released, PinError> {
         let pins = &mut self.pins[kind];
         *pins = pins.checked_sub(1).ok_or(PinError::Underflow)?;
         Ok(self.duty())
     }
 
-    fn duty(&mut self) -> Unpinned {
+    fn duty(&mut self) -> Released {
         if self.pinned() {
-            return Unpinned::Done;
+            return Released::Done;
         }
         let unpark = core::mem::take(&mut self.parked);
         if self.refs > 0 {
             self.refs += u64::from(unpark);
             return if unpark {
-                Unpinned::Unpark
+                Released::Unpark
             } else {
-                Unpinned::Done
+                Released::Done
             };
         }
         self.live = false;
         if unpark {
-            Unpinned::UnparkAndFree
+            Released::UnparkAndFree
         } else {
-            Unpinned::Free
+            Released::Free
         }
     }
 
@@ -151,24 +150,24 @@ impl Model {
         Ok(())
     }
 
-    fn block(&mut self) -> Result<(), BlockError> {
+    fn block(&mut self) -> Result<(), PinStateError> {
         if self.blocked {
-            Err(BlockError::AlreadyBlocked)
+            Err(PinStateError::Blocked)
         } else if self.pinned() {
-            Err(BlockError::Pinned(self.count()))
+            Err(PinStateError::Pinned(self.count()))
         } else {
             self.blocked = true;
             Ok(())
         }
     }
 
-    fn park(&mut self) -> Result<(), ParkError> {
+    fn park(&mut self) -> Result<(), PinStateError> {
         if self.parked {
-            Err(ParkError::AlreadyParked)
+            Err(PinStateError::Parked)
         } else if self.blocked {
-            Err(ParkError::Blocked)
+            Err(PinStateError::Blocked)
         } else if !self.pinned() {
-            Err(ParkError::NotPinned)
+            Err(PinStateError::NotPinned)
         } else {
             self.parked = true;
             Ok(())
@@ -279,10 +278,10 @@ fn a_put_does_not_drop_the_reference_of_a_pin() {
     let page = PageRefs::new();
     page.unfreeze(1).unwrap();
     page.pin(LONG).unwrap();
-    assert_eq!(page.put_ref(), Ok(Unpinned::Done));
+    assert_eq!(page.put_ref(), Ok(Released::Done));
     assert_eq!(page.put_ref(), Err(PinError::Underflow));
     assert_eq!(page.freeze(1), Err(UnexpectedRefs(1)), "the one is a pin");
-    assert_eq!(page.unpin(LONG), Ok(Unpinned::Free));
+    assert_eq!(page.unpin(LONG), Ok(Released::Free));
 }
 
 #[test]
@@ -291,9 +290,9 @@ fn the_reference_of_a_parked_page_is_held_until_it_is_back() {
     page.unfreeze(1).unwrap();
     page.pin(SHORT).unwrap();
     page.park().unwrap();
-    assert_eq!(page.unpin(SHORT), Ok(Unpinned::Unpark));
-    assert_eq!(page.put_ref(), Ok(Unpinned::Done), "its owner's");
-    assert_eq!(page.put_ref(), Ok(Unpinned::Free), "the pin's");
+    assert_eq!(page.unpin(SHORT), Ok(Released::Unpark));
+    assert_eq!(page.put_ref(), Ok(Released::Done), "its owner's");
+    assert_eq!(page.put_ref(), Ok(Released::Free), "the pin's");
 }
 
 /// An unpin in its second step, and others in it that are being refused.
@@ -304,12 +303,12 @@ fn what_is_in_flight_is_not_counted_twice() {
     assert_eq!(parked.snapshot().refs, 2, "the unpin's is still held");
     assert_eq!(parked.freeze(1), Err(UnexpectedRefs(2)));
     assert_eq!(parked.freeze(2), Err(UnexpectedRefs(2)));
-    assert_eq!(parked.block(), Err(BlockError::Parked));
+    assert_eq!(parked.block(), Err(PinStateError::Parked));
     let refused = PageRefs::decode(1 << 4 | 1 << 26 | 1 << 44);
     assert_eq!((refused.refs, refused.pins.total), (0, 0), "a free page");
     let negative = PageRefs::from_bits((LIVE | 1 << 4).wrapping_sub(1 << 26));
     assert_eq!(negative.snapshot().pins.total, 0);
-    assert_eq!(negative.put_ref(), Ok(Unpinned::Free));
+    assert_eq!(negative.put_ref(), Ok(Released::Free));
 }
 
 #[test]
@@ -324,7 +323,7 @@ fn threads_leave_it_as_it_was() {
                 for _ in 0..20_000 {
                     if page.pin(kind).is_ok() {
                         assert!(!frozen.load(core::sync::atomic::Ordering::SeqCst));
-                        assert_eq!(page.unpin(kind), Ok(Unpinned::Done));
+                        assert_eq!(page.unpin(kind), Ok(Released::Done));
                     }
                 }
             });

@@ -3,7 +3,7 @@
 use crate::SHORT;
 use core::cell::Cell;
 use pinfold::pin::race::pin_fast;
-use pinfold::pin::{BiasedRefs, PinError, PinGuard, PinKind, Pinnable, RefsLeft, Unpinned};
+use pinfold::pin::{BiasedRefs, PinError, PinGuard, PinKind, Pinnable, Released};
 
 /// A page whose code panics in one of its methods.
 struct Panics {
@@ -24,7 +24,7 @@ impl Pinnable for Panics {
         self.panic_at("try_pin");
         Pinnable::try_pin(&self.refs, kind)
     }
-    fn unpin(&self, kind: PinKind) -> Result<Unpinned, PinError> {
+    fn unpin(&self, kind: PinKind) -> Result<Released, PinError> {
         let unpinned = Pinnable::unpin(&self.refs, kind);
         self.panic_at("unpin");
         unpinned
@@ -33,7 +33,7 @@ impl Pinnable for Panics {
         self.panic_at("set_dirty");
         self.dirtied.set(self.dirtied.get() + 1);
     }
-    fn settle(&self, _: Unpinned) {
+    fn settle(&self, _: Released) {
         self.panic_at("settle");
     }
 }
@@ -87,7 +87,7 @@ fn unwinding_while_pins_are_given_back_releases_the_others() {
                     }
                     // The pins are the last references, which leaves a duty.
                     for page in pages.iter().take(3).filter(|_| at == "settle") {
-                        assert_eq!(page.refs.put_ref(), Ok(RefsLeft::Some));
+                        assert_eq!(page.refs.put_ref(), Ok(Released::Done));
                     }
                     Err(PinError::Blocked)
                 });
@@ -107,7 +107,7 @@ fn unwinding_in_a_guard_releases_the_other_pages_once() {
             guard.set_dirty_on_release(true);
             if at == "settle" {
                 for page in &pages {
-                    assert_eq!(page.refs.put_ref(), Ok(RefsLeft::Some));
+                    assert_eq!(page.refs.put_ref(), Ok(Released::Done));
                 }
             }
             unwinds(|| drop(guard));
@@ -134,8 +134,8 @@ fn unwinding_in_a_fast_pin_drops_it() {
             let reread = || {
                 assert!(!at.is_empty(), "on purpose");
                 if at == "settle" {
-                    assert_eq!(page.refs.put_ref(), Ok(RefsLeft::Some));
-                    assert_eq!(page.refs.put_ref(), Ok(RefsLeft::Some));
+                    assert_eq!(page.refs.put_ref(), Ok(Released::Done));
+                    assert_eq!(page.refs.put_ref(), Ok(Released::Done));
                 }
                 8
             };

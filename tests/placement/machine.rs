@@ -3,7 +3,7 @@
 use core::cell::{Cell, RefCell};
 use pinfold::pin::{
     Accounting, Charge, Charged, LedgerError, OwnerId, PinCount, PinError, PinKind, PinLedger,
-    PinWord, Pinnable, Unpinned,
+    PinWord, Pinnable, Released,
 };
 use pinfold::placement::{PlaceRequest, PlaceStop, Placed, Zone, check_pins, place_and_pin};
 use pinfold::{Context, Operation, PageFlags, PageLike, PinPolicy};
@@ -69,11 +69,11 @@ impl Pinnable for Frame {
     fn try_pin(&self, kind: PinKind) -> Result<(), PinError> {
         self.word.pin(kind)
     }
-    fn unpin(&self, kind: PinKind) -> Result<Unpinned, PinError> {
+    fn unpin(&self, kind: PinKind) -> Result<Released, PinError> {
         self.word.unpin(kind)
     }
-    fn settle(&self, duty: Unpinned) {
-        assert_eq!(duty, Unpinned::Unpark);
+    fn settle(&self, duty: Released) {
+        assert_eq!(duty, Released::Unpark);
         self.settled.set(self.settled.get() + 1);
     }
 }

@@ -40,7 +40,7 @@ fn a_page_held_several_times_is_migrated_once() {
 #[test]
 fn a_page_that_migrates_under_its_handle_is_pinned_in_all_places() {
     use core::cell::Cell;
-    use pinfold::pin::{PinCount, Pinnable, Unpinned};
+    use pinfold::pin::{PinCount, Pinnable, Released};
     use pinfold::{PageFlags, PageLike};
 
     /// Stays the same page for the object when its contents move.
@@ -75,7 +75,7 @@ fn a_page_that_migrates_under_its_handle_is_pinned_in_all_places() {
         fn try_pin(&self, kind: PinKind) -> Result<(), PinError> {
             self.frame.try_pin(kind)
         }
-        fn unpin(&self, kind: PinKind) -> Result<Unpinned, PinError> {
+        fn unpin(&self, kind: PinKind) -> Result<Released, PinError> {
             self.frame.unpin(kind)
         }
     }

@@ -3,7 +3,7 @@
 use crate::machine::{Frame, Locked};
 use core::cell::Cell;
 use core::panic::AssertUnwindSafe;
-use pinfold::pin::{Charged, PinCount, PinError, PinKind, Pinnable, Unpinned};
+use pinfold::pin::{Charged, PinCount, PinError, PinKind, Pinnable, Released};
 use pinfold::placement::{PlaceRequest, Placed, Zone, place_and_pin};
 use pinfold::{PageFlags, PageLike};
 
@@ -67,7 +67,7 @@ impl Pinnable for Panics<'_> {
         self.call();
         self.frame.try_pin(kind)
     }
-    fn unpin(&self, kind: PinKind) -> Result<Unpinned, PinError> {
+    fn unpin(&self, kind: PinKind) -> Result<Released, PinError> {
         // Released first: what a panic leaves undone is not the pin.
         let unpinned = self.frame.unpin(kind);
         self.call();

@@ -1,21 +1,21 @@
 //! Huge pages, and pages whose lock, buffers or last reference take an unusual way.
 
 use crate::model::sequence::EVERYTHING;
-use crate::script::{Answers, Page, Script};
-use pinfold::pin::{Pins, RefsLeft};
+use crate::script::{Answers, Call, Page, Script};
+use pinfold::pin::{Pins, Released};
 use pinfold::reclaim::{
     ActivateReason, Fate, KeepReason, LruScan, PageOut, ScanControl, ScanFlags, Stats, shrink_page,
 };
-use pinfold::{FlushDebt, Hook, PageFlags, UnmapFlags};
+use pinfold::{Attempt, PageFlags, UnmapFlags};
 
-type Shrunk<'p> = (Result<Fate, ShrinkError<PageOp>>, Stats, Script<'p>);
+type Shrunk<'p> = (Fate, Stats, Script<'p>);
 
 fn shrink(page: &Page, answers: Answers, flags: ScanFlags) -> Shrunk<'_> {
     let mut script = Script::with(answers);
-    let (mut stats, mut flush) = (Stats::default(), FlushDebt::none());
+    let mut stats = Stats::default();
     let control = ScanControl::new(flags);
     let fate = shrink_page(&page, &control, &mut script, &mut stats);
-    assert!(flush.is_none());
+    assert!(!page.locked.get());
     assert!(stats.is_conserved(), "{stats:?}");
     (fate, stats, script)
 }
@@ -25,7 +25,7 @@ const SIZE: u32 = 512;
 #[test]
 fn a_split_page_counts_as_one() {
     let no_swap = Answers {
-        swap: [Hook::Refused, Hook::Done],
+        swap: [Attempt::Refused, Attempt::Done],
         pmd_mapped: true,
         ..Answers::default()
     };
@@ -33,12 +33,9 @@ fn a_split_page_counts_as_one() {
     for (answers, splits, swaps) in [(Answers::default(), 1, 1), (no_swap, 1, 2)] {
         let page = Page::anon().huge(SIZE);
         let (fate, stats, script) = shrink(&page, answers, EVERYTHING);
-        assert_eq!(fate, Ok(Fate::Freed));
+        assert_eq!(fate, Fate::Freed);
         assert_eq!((stats.scanned, stats.freed, stats.pageout), (1, 1, 1));
-        let called = (
-            script.called(PageOp::Split),
-            script.called(PageOp::AddToSwap),
-        );
+        let called = (script.called(Call::Split), script.called(Call::AddToSwap));
         assert_eq!(called, (splits, swaps));
         assert!(!script.unmap_flags.contains(UnmapFlags::SPLIT_HUGE_PMD));
     }
@@ -49,25 +46,25 @@ fn a_split_page_counts_as_one() {
     };
     let page = Page::anon().huge(SIZE);
     let (fate, stats, script) = shrink(&page, whole, EVERYTHING);
-    assert_eq!(fate, Ok(Fate::Freed));
+    assert_eq!(fate, Fate::Freed);
     let all = u64::from(SIZE);
     assert_eq!((stats.scanned, stats.freed, stats.pageout), (all, all, all));
     assert!(script.unmap_flags.contains(UnmapFlags::SPLIT_HUGE_PMD));
     // Split, and then there is no room even for one.
     let none = Answers {
-        swap: [Hook::Refused; 2],
+        swap: [Attempt::Refused; 2],
         pmd_mapped: true,
         ..Answers::default()
     };
     let page = Page::anon().huge(SIZE);
     let (fate, stats, _) = shrink(&page, none, EVERYTHING);
-    assert_eq!(fate, Ok(Fate::Activated(ActivateReason::NoSwap)));
+    assert_eq!(fate, Fate::Activated(ActivateReason::NoSwap));
     assert_eq!(
         (stats.scanned, stats.activated, stats.activate_anon),
         (1, 1, 1)
     );
     // Cannot be split: it counts whole.
-    for (can_split, split) in [(false, Hook::Done), (true, Hook::Refused)] {
+    for (can_split, split) in [(false, Attempt::Done), (true, Attempt::Refused)] {
         let stuck = Answers {
             can_split,
             split,
@@ -75,15 +72,15 @@ fn a_split_page_counts_as_one() {
         };
         let page = Page::anon().huge(SIZE);
         let (fate, stats, _) = shrink(&page, stuck, EVERYTHING);
-        assert_eq!(fate, Ok(Fate::Activated(ActivateReason::CannotSplit)));
+        assert_eq!(fate, Fate::Activated(ActivateReason::CannotSplit));
         assert_eq!((stats.scanned, stats.activated), (all, all));
         let page = Page::file().huge(SIZE);
         let (fate, stats, _) = shrink(&page, stuck, EVERYTHING);
-        if split == Hook::Refused {
-            assert_eq!(fate, Ok(Fate::Kept(KeepReason::SplitFailed)));
+        if split == Attempt::Refused {
+            assert_eq!(fate, Fate::Kept(KeepReason::SplitFailed));
             assert_eq!((stats.scanned, stats.kept), (all, all));
         } else {
-            assert_eq!(fate, Ok(Fate::Freed));
+            assert_eq!(fate, Fate::Freed);
             assert_eq!((stats.scanned, stats.freed), (1, 1));
         }
     }
@@ -92,44 +89,30 @@ fn a_split_page_counts_as_one() {
 /// Whatever fails after the split, what is counted is what is left of the page.
 #[test]
 fn a_split_page_counts_as_one_when_it_fails() {
-    use PageOp as Op;
-    for op in [
-        Op::AddToSwap,
-        Op::Unmap,
-        Op::WriteOut,
-        Op::Remove,
-        Op::Update,
-        Op::Unlock,
+    let freed = Answers::default();
+    let failed = Answers {
+        unmap_fails: true,
+        ..freed
+    };
+    let unwritten = Answers {
+        written: PageOut::Keep,
+        ..freed
+    };
+    let held = Answers {
+        removed: Attempt::Refused,
+        ..freed
+    };
+    for (answers, reason) in [
+        (failed, KeepReason::Failed),
+        (unwritten, KeepReason::NotWritten),
+        (held, KeepReason::Held),
     ] {
-        let answers = Answers {
-            fails: Some(op),
-            ..Answers::default()
-        };
         let page = Page::anon().huge(SIZE);
         let (fate, stats, script) = shrink(&page, answers, EVERYTHING);
-        if op == Op::Update || op == Op::Unlock {
-            // Nothing is updated here; and what is out of memory is freed, unlocked or not.
-            assert_eq!(fate, Ok(Fate::Freed));
-            assert_eq!((stats.scanned, stats.freed), (1, 1));
-            assert_eq!(script.called(Op::Unlock), 1);
-            continue;
-        }
-        assert!(!fate.unwrap_err().is_locked());
-        assert_eq!(
-            (stats.scanned, stats.kept_for(KeepReason::Failed)),
-            (1, 1),
-            "{op:?}"
-        );
-        assert!(!page.locked.get());
+        assert_eq!(fate, Fate::Kept(reason));
+        assert_eq!((stats.scanned, stats.kept_for(reason)), (1, 1));
+        assert_eq!(script.failures, u64::from(reason == KeepReason::Failed));
     }
-    let answers = Answers {
-        fails: Some(Op::Split),
-        ..Answers::default()
-    };
-    let page = Page::anon().huge(SIZE);
-    let (fate, stats, _) = shrink(&page, answers, EVERYTHING);
-    assert!(matches!(fate, Err(ShrinkError::Op { op: Op::Split, .. })));
-    assert_eq!(stats.kept_for(KeepReason::Failed), u64::from(SIZE));
 }
 
 /// A page of several base pages that is no THP is not taken for a split one.
@@ -138,32 +121,9 @@ fn other_large_pages_count_whole() {
     let page = Page::file();
     page.size.set(8);
     let (fate, stats, script) = shrink(&page, Answers::default(), EVERYTHING);
-    assert_eq!(fate, Ok(Fate::Freed));
+    assert_eq!(fate, Fate::Freed);
     assert_eq!((stats.scanned, stats.freed), (8, 8));
-    assert_eq!(script.called(PageOp::Split), 0);
-}
-
-/// An unlock that fails: the page is kept and counted once, and the lock is told.
-#[test]
-fn a_lock_that_cannot_be_given_back() {
-    let answers = Answers {
-        fails: Some(PageOp::Unlock),
-        ..Answers::default()
-    };
-    let unevictable = PageFlags::UNEVICTABLE | PageFlags::PAGE_CACHE;
-    let held = Answers {
-        removed: Hook::Refused,
-        ..answers
-    };
-    for (page, answers) in [(Page::new(unevictable), answers), (Page::file(), held)] {
-        let (fate, stats, _) = shrink(&page, answers, EVERYTHING);
-        assert!(fate.unwrap_err().is_locked());
-        assert!(page.locked.get());
-        assert_eq!(
-            (stats.kept_for(KeepReason::Failed), stats.activated),
-            (1, 0)
-        );
-    }
+    assert_eq!(script.called(Call::Split), 0);
 }
 
 #[test]
@@ -174,21 +134,21 @@ fn a_page_that_only_its_buffers_held() {
         page.refs.set(1);
         page
     };
-    for (left, fate) in [(RefsLeft::Last, Fate::Freed), (RefsLeft::Some, Fate::Raced)] {
+    for (left, fate) in [(Released::Free, Fate::Freed), (Released::Done, Fate::Raced)] {
         let answers = Answers {
             left: Some(left),
             ..Answers::default()
         };
         let page = orphan();
         let (found, stats, script) = shrink(&page, answers, EVERYTHING);
-        assert_eq!(found, Ok(fate));
-        let last = left == RefsLeft::Last;
+        assert_eq!(found, fate);
+        let last = left == Released::Free;
         assert_eq!(
             (stats.freed, stats.raced),
             (u64::from(last), u64::from(!last))
         );
         assert_eq!(stats.reclaimed(), 1);
-        let end = [PageOp::ReleaseBuffers, PageOp::Unlock, PageOp::PutLast];
+        let end = [Call::ReleaseBuffers, Call::Unlock, Call::PutLast];
         assert_eq!(script.calls[script.calls.len() - 3..], end);
     }
     // An embedder that cannot drop it keeps it.
@@ -198,14 +158,14 @@ fn a_page_that_only_its_buffers_held() {
     };
     let page = orphan();
     let (fate, stats, _) = shrink(&page, answers, EVERYTHING);
-    assert_eq!(fate, Ok(Fate::Kept(KeepReason::NoMapping)));
+    assert_eq!(fate, Fate::Kept(KeepReason::NoMapping));
     assert_eq!((stats.reclaimed(), page.locked.get()), (0, false));
     let stay = Answers {
-        buffers: Hook::Refused,
+        buffers: Attempt::Refused,
         ..Answers::default()
     };
     let (fate, ..) = shrink(&orphan(), stay, EVERYTHING);
-    assert_eq!(fate, Ok(Fate::Activated(ActivateReason::Buffers)));
+    assert_eq!(fate, Fate::Activated(ActivateReason::Buffers));
 }
 
 /// A writeback that never ends is given up.
@@ -214,12 +174,12 @@ fn waiting_is_bounded() {
     let marked = PageFlags::PAGE_CACHE | PageFlags::WRITEBACK | PageFlags::RECLAIM;
     let page = Page::new(marked);
     let (fate, stats, script) = shrink(&page, Answers::default(), EVERYTHING);
-    assert_eq!(fate, Ok(Fate::Kept(KeepReason::Writeback)));
-    let waits = script.called(PageOp::WaitForWriteback);
+    assert_eq!(fate, Fate::Kept(KeepReason::Writeback));
+    let waits = script.called(Call::WaitForWriteback);
     assert!((2..100).contains(&waits));
     assert_eq!(
         (stats.scanned, stats.rescanned),
-        (waits as u64, waits as u64 - 1)
+        (waits as u64 + 1, waits as u64)
     );
     assert!(!page.locked.get());
 }
@@ -239,11 +199,11 @@ fn a_page_that_is_not_written_stays() {
         };
         let page = Page::anon();
         let (found, stats, script) = shrink(&page, answers, EVERYTHING);
-        assert_eq!(found, Ok(fate));
-        assert_eq!((stats.pageout, script.called(PageOp::Remove)), (0, 0));
+        assert_eq!(found, fate);
+        assert_eq!((stats.pageout, script.called(Call::Remove)), (0, 0));
         // Only one that is activated gives its swap slot back.
         let freed = usize::from(written == PageOut::Activate);
-        assert_eq!(script.called(PageOp::FreeSwap), freed);
+        assert_eq!(script.called(Call::FreeSwap), freed);
     }
 }
 
@@ -279,7 +239,7 @@ fn a_page_that_is_split_after_it_was_waited_for() {
         ..Answers::default()
     };
     let (fate, stats, _) = shrink(&page, answers, EVERYTHING);
-    assert_eq!(fate, Ok(Fate::Freed));
+    assert_eq!(fate, Fate::Freed);
     let whole = u64::from(SIZE);
     assert_eq!(
         (stats.scanned, stats.rescanned, stats.freed),
@@ -291,13 +251,12 @@ fn a_page_that_is_split_after_it_was_waited_for() {
 #[test]
 fn a_split_takes_nothing_off_a_full_counter() {
     let mut stats = Stats::default();
-    let (mut script, mut flush) = (Script::default(), FlushDebt::none());
+    let mut script = Script::default();
     stats.scanned = u64::MAX;
     stats.freed = u64::MAX;
     let page = Page::anon().huge(SIZE);
     let control = ScanControl::new(EVERYTHING);
     let fate = shrink_page(&&page, &control, &mut script, &mut stats);
-    assert!(flush.is_none());
-    assert_eq!(fate.ok(), Some(Fate::Freed));
+    assert_eq!(fate, Fate::Freed);
     assert_eq!((stats.scanned, stats.freed), (u64::MAX, u64::MAX));
 }

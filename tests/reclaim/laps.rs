@@ -91,7 +91,7 @@ fn the_hardest_priority_is_scanned_again_for_pins_only() {
         let mut pages = vec![Page::file().pinned(1, 0); pinned];
         pages.extend(vec![Page::file(); 64 - pinned]);
         let mut script = Script::with(Answers {
-            removed: pinfold::Hook::Refused,
+            removed: pinfold::Attempt::Refused,
             ..Answers::default()
         });
         script.list(&pages);
@@ -129,7 +129,7 @@ fn pinned_pages_are_counted_as_they_are_met() {
 fn unpinned_pages_are_uncounted_as_they_are_met() {
     let pages = vec![Page::file().pinned(1, 0); 64];
     let mut script = Script::with(Answers {
-        removed: pinfold::Hook::Refused,
+        removed: pinfold::Attempt::Refused,
         ..Answers::default()
     });
     script.list(&pages);

@@ -3,9 +3,7 @@
 use crate::model::sequence::EVERYTHING;
 use crate::script::{Answers, Page, Script, active};
 use pinfold::PageFlags;
-use pinfold::reclaim::{
-    Lists, Lru, LruScan, Parking, Progress, ScanControl, ScanFlags, Watermark, reclaimable_pages,
-};
+use pinfold::reclaim::{Lists, Lru, LruScan, Parking, Progress, ScanControl, ScanFlags, Watermark};
 
 /// Pages whose last pin goes just before they are parked are no longer pinned: the list is scanned
 /// on, and they are had.
@@ -38,12 +36,15 @@ fn without_swap() {
         ..Answers::default()
     });
     script.list(&pages);
-    assert_eq!(reclaimable_pages(&script), 20);
+    assert_eq!(LruScan::reclaimable_pages(&script), 20);
     let mut scan = LruScan::new(u64::MAX);
     let control = ScanControl::new(EVERYTHING);
     assert_eq!(scan.run(&mut script, &control), Progress::Exhausted);
     assert_eq!((scan.reclaimed(), scan.stats().scanned), (20, 20));
-    assert_eq!((scan.stats().refilled, reclaimable_pages(&script)), (0, 0));
+    assert_eq!(
+        (scan.stats().refilled, LruScan::reclaimable_pages(&script)),
+        (0, 0)
+    );
 }
 
 #[test]
@@ -56,7 +57,7 @@ fn parked_pages_cost_later_scans_nothing() {
     let mut first = LruScan::new(8);
     assert_eq!(first.run(&mut script, &control), Progress::Reached);
     assert_eq!((first.stats().parked, script.pages_parked()), (100, 100));
-    assert_eq!(reclaimable_pages(&script), 0);
+    assert_eq!(LruScan::reclaimable_pages(&script), 0);
     let takes = script.takes;
     let mut second = LruScan::new(8);
     assert_eq!(second.run(&mut script, &control), Progress::Exhausted);
@@ -67,7 +68,7 @@ fn parked_pages_cost_later_scans_nothing() {
 #[test]
 fn lists_that_change_or_lie() {
     let held = Answers {
-        removed: pinfold::Hook::Refused,
+        removed: pinfold::Attempt::Refused,
         ..Answers::default()
     };
     for answers in [Answers::default(), held] {
@@ -90,7 +91,7 @@ fn lists_that_change_or_lie() {
                 // Each priority takes at most its share of what the list said it had, and the
                 // hardest does so twice.
                 assert!(script.takes <= 3 * 4 * (150 + 1000), "{}", script.takes);
-                if lie >= 0 && stolen == 0 && answers.removed == pinfold::Hook::Done {
+                if lie >= 0 && stolen == 0 && answers.removed == pinfold::Attempt::Done {
                     assert!(scan.reclaimed() >= 50, "{:?}", scan.stats());
                 }
             }
@@ -223,7 +224,7 @@ fn when_pages_are_aged() {
         let mut pages = vec![page(); inactive];
         pages.extend(vec![active(page()); active_pages]);
         let mut script = Script::with(Answers {
-            removed: pinfold::Hook::Refused,
+            removed: pinfold::Attempt::Refused,
             ..Answers::default()
         });
         script.list(&pages);

@@ -1,41 +1,40 @@
 //! Pinned pages: what they cost, where they go, what is not kept from them.
 
 use crate::model::sequence::EVERYTHING;
-use crate::script::{Answers, Page, Script};
+use crate::script::{Answers, Call, Page, Script};
 use pinfold::pin::{PinKind, Pins, Refined};
 use pinfold::reclaim::{
-    ActivateReason, Fate, KeepReason, Lists, Lru, LruScan, Parking, Progress, Referenced, Refill,
-    ScanControl, ScanFlags, Stats, age_page, shrink_page,
+    ActivateReason, Fate, KeepReason, Lists, Lru, LruScan, Parking, Progress, Referenced,
+    ScanControl, ScanFlags, Stats, shrink_page,
 };
 use pinfold::{
-    FlushDebt, IgnorePins, Outcome, PageFlags, PinPolicy, SkipLongterm, SkipOpportunistic,
-    SkipPinned, Verdict, VmFlags,
+    IgnorePins, Outcome, PageFlags, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned,
+    Verdict, VmFlags,
 };
 
-fn control<L: PinPolicy>(policy: L, parking: K) -> ScanControl<L> {
+fn control<L: PinPolicy>(policy: L, parking: Parking) -> ScanControl<L> {
     ScanControl::new(EVERYTHING)
         .with_policy(policy)
         .with_parking(parking)
 }
 
-fn shrink<'p, L: PinPolicy, K: ParkPolicy>(
+fn shrink<'p, L: PinPolicy>(
     page: &'p Page,
     answers: Answers,
     control: &ScanControl<L>,
 ) -> (Fate, Stats, Script<'p>) {
     let mut script = Script::with(answers);
-    let (mut stats, mut flush) = (Stats::default(), FlushDebt::none());
-    let fate = shrink_page(&page, control, &mut script, &mut stats).unwrap();
+    let mut stats = Stats::default();
+    let fate = shrink_page(&page, control, &mut script, &mut stats);
     assert!(stats.is_conserved());
     assert!(!page.locked.get());
-    flush.ignore();
     (fate, stats, script)
 }
 
 /// The hint costs nothing: a pinned page is locked and unlocked, and that is all.
 #[test]
 fn the_hint_comes_before_every_cost() {
-    fn costs<L: PinPolicy>(policy: L, flags: ScanFlags, page: &Page) -> (Fate, Vec<PageOp>) {
+    fn costs<L: PinPolicy>(policy: L, flags: ScanFlags, page: &Page) -> (Fate, Vec<Call>) {
         let control = ScanControl::new(EVERYTHING | flags).with_policy(policy);
         let control = control.with_parking(Parking::Rotate);
         let (fate, _, script) = shrink(page, Answers::default(), &control);
@@ -52,7 +51,7 @@ fn the_hint_comes_before_every_cost() {
     ] {
         let page = page.pinned(0, 1);
         page.maps.set(100_000);
-        let only = vec![PageOp::TryLock, PageOp::Unlock];
+        let only = vec![Call::TryLock, Call::Unlock];
         let none = ScanFlags::empty();
         let skip = SkipOpportunistic::<Refined>::new();
         for (fate, calls) in [
@@ -72,7 +71,7 @@ fn the_hint_comes_before_every_cost() {
     }
     let page = Page::anon().pinned(1, 0);
     let (_, calls) = costs(SkipPinned, ScanFlags::NO_PIN_HINT, &page);
-    for op in [PageOp::Referenced, PageOp::AddToSwap, PageOp::Unmap] {
+    for op in [Call::Referenced, Call::AddToSwap, Call::Unmap] {
         assert!(calls.contains(&op), "{op:?}");
     }
     let page = Page::anon().pinned(1, 0);
@@ -101,7 +100,7 @@ fn the_answer_comes_before_the_end() {
             ..Answers::default()
         };
         let page = Page::file();
-        let (fate, stats, _) = shrink(&page, answers, &control(SkipPinned, Rotate));
+        let (fate, stats, _) = shrink(&page, answers, &control(SkipPinned, Parking::Rotate));
         assert_eq!(fate, Fate::Kept(KeepReason::Pinned(pins)));
         assert_eq!(stats.unmap_fail, 0);
         let page = Page::file();
@@ -119,7 +118,7 @@ fn the_answer_comes_before_the_end() {
         page.maps.set(0);
         let (fate, _, script) = shrink(&page, Answers::default(), &late);
         assert!(matches!(fate, Fate::Kept(KeepReason::Pinned(_))));
-        for op in [PageOp::WriteOut, PageOp::ReleaseBuffers, PageOp::Remove] {
+        for op in [Call::WriteOut, Call::ReleaseBuffers, Call::Remove] {
             assert_eq!(script.called(op), 0, "{op:?}");
         }
     }
@@ -146,7 +145,7 @@ fn a_page_that_is_pinned_while_it_is_written() {
     let (fate, stats, script) = shrink(&page, answers, &control(policy, Parking::Longterm));
     assert!(matches!(fate, Fate::Parked(_)), "{fate:?}");
     assert_eq!((stats.pageout, stats.parked), (1, 1));
-    assert_eq!(script.called(PageOp::Remove), 0);
+    assert_eq!(script.called(Call::Remove), 0);
     let page = Page::anon();
     let (fate, ..) = shrink(&page, answers, &control(IgnorePins, Parking::Longterm));
     assert_eq!(
@@ -162,40 +161,54 @@ fn a_poisoned_page_is_never_hindered() {
     let poisoned = PageFlags::PAGE_CACHE | PageFlags::HWPOISON;
     let page = Page::new(poisoned).pinned(0, 1);
     let policy = SkipOpportunistic::<Refined>::new();
-    let (fate, _, script) = shrink(&page, Answers::default(), &control(policy, Rotate));
-    assert_eq!(script.called(PageOp::Unmap), 1);
+    let (fate, _, script) = shrink(&page, Answers::default(), &control(policy, Parking::Rotate));
+    assert_eq!(script.called(Call::Unmap), 1);
     assert_eq!(page.maps.get(), 0);
-    assert_eq!(
-        script.called(PageOp::Remove),
-        0,
-        "a pinned page is not freed"
-    );
+    assert_eq!(script.called(Call::Remove), 0, "a pinned page is not freed");
     assert!(
         matches!(fate, Fate::Kept(KeepReason::Pinned(_))),
         "{fate:?}"
     );
     let active = Page::new(poisoned | PageFlags::ACTIVE).pinned(0, 1);
-    let (refill, script, _) = age(&active, Answers::default(), &control(policy, Parking::Lazy));
+    let (aged, script, _) = age(&active, Answers::default(), &control(policy, Parking::Lazy));
     assert_eq!(
-        (refill, script.lists[Lru::InactiveFile as usize].len()),
-        (Refill::Deactivate, 1)
+        (aged, script.lists[Lru::InactiveFile as usize].len()),
+        (Aged::Deactivated, 1)
     );
 }
 
-fn age<'p, L: PinPolicy, K: ParkPolicy>(
+/// What became of an active page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Aged {
+    Deactivated,
+    Rotated,
+    Pinned,
+    Parked,
+}
+
+/// Scans an active list with this page.
+fn age<'p, L: PinPolicy>(
     page: &'p Page,
     answers: Answers,
     control: &ScanControl<L>,
-) -> (Refill, Script<'p>, Stats) {
+) -> (Aged, Script<'p>, Stats) {
     let mut script = Script::with(answers);
-    let mut stats = Stats::default();
-    let list = Lru::of(page.flags.get());
-    let refill = age_page(list, page, control, &mut script, &mut stats).unwrap();
+    script.list(core::slice::from_ref(page));
+    let mut scan = LruScan::new(1);
+    let _ = scan.step(&mut script, control, 1);
+    let stats = *scan.stats();
     assert!(stats.is_conserved());
     assert_eq!(stats.refilled, u64::from(page.size.get()));
     let listed: usize = script.lists.iter().map(|list| list.len()).sum();
     assert_eq!(listed + script.parked.len(), 1, "it is in one place");
-    (refill, script, stats)
+    let aged = [
+        (stats.deactivated, Aged::Deactivated),
+        (stats.rotated, Aged::Rotated),
+        (stats.active_pinned, Aged::Pinned),
+        (stats.active_parked, Aged::Parked),
+    ];
+    let aged = aged.into_iter().find(|&(pages, _)| pages > 0);
+    (aged.unwrap().1, script, stats)
 }
 
 #[test]
@@ -209,25 +222,25 @@ fn ageing() {
     };
     let exec = VmFlags::EXEC;
     for (flags, answers, expected) in [
-        (file, used(0, exec), Refill::Deactivate),
-        (file, used(1, VmFlags::empty()), Refill::Deactivate),
-        (file, used(1, exec), Refill::Rotate),
-        (anon, used(1, exec), Refill::Deactivate),
-        (file | PageFlags::UNEVICTABLE, used(0, exec), Refill::Rotate),
+        (file, used(0, exec), Aged::Deactivated),
+        (file, used(1, VmFlags::empty()), Aged::Deactivated),
+        (file, used(1, exec), Aged::Rotated),
+        (anon, used(1, exec), Aged::Deactivated),
+        (file | PageFlags::UNEVICTABLE, used(0, exec), Aged::Rotated),
     ] {
         let page = Page::new(flags);
-        let (refill, script, stats) = age(&page, answers, &control(policy, Parking::Lazy));
-        assert_eq!(refill, expected, "{flags:?}");
+        let (aged, script, stats) = age(&page, answers, &control(policy, Parking::Lazy));
+        assert_eq!(aged, expected, "{flags:?}");
         let to = Lru::of(page.flags.get());
-        assert_eq!(to.is_active(), refill == Refill::Rotate);
+        assert_eq!(to.is_active(), aged == Aged::Rotated);
         assert_eq!(script.lists[to as usize].len(), 1);
-        let rotated = u64::from(refill == Refill::Rotate);
+        let rotated = u64::from(aged == Aged::Rotated);
         assert_eq!((stats.deactivated, stats.rotated), (1 - rotated, rotated));
     }
     // Pinned ones are not even asked whether they are in use.
     let page = Page::new(file).pinned(0, 1);
-    let (refill, script, stats) = age(&page, used(0, exec), &control(policy, Rotate));
-    assert_eq!((refill, stats.active_pinned), (Refill::Pinned, 1));
+    let (aged, script, stats) = age(&page, used(0, exec), &control(policy, Parking::Rotate));
+    assert_eq!((aged, stats.active_pinned), (Aged::Pinned, 1));
     assert_eq!(
         (
             script.calls.len(),
@@ -235,42 +248,21 @@ fn ageing() {
         ),
         (0, 1)
     );
-    let (refill, script, stats) = age(&page, used(0, exec), &control(policy, Parking::Longterm));
-    assert_eq!((refill, stats.active_parked), (Refill::Park, 1));
+    let (aged, script, stats) = age(&page, used(0, exec), &control(policy, Parking::Longterm));
+    assert_eq!((aged, stats.active_parked), (Aged::Parked, 1));
     assert_eq!((script.calls.len(), script.parked.len()), (0, 1));
     let refuses = Answers {
         parks: false,
         ..used(0, exec)
     };
-    let (refill, _, stats) = age(&page, refuses, &control(policy, Parking::Longterm));
-    assert_eq!((refill, stats.active_parked), (Refill::Pinned, 0));
-    let (refill, ..) = age(&page, used(0, exec), &control(IgnorePins, Parking::Lazy));
-    assert_eq!(refill, Refill::Deactivate);
+    let (aged, _, stats) = age(&page, refuses, &control(policy, Parking::Longterm));
+    assert_eq!((aged, stats.active_parked), (Aged::Pinned, 0));
+    let (aged, ..) = age(&page, used(0, exec), &control(IgnorePins, Parking::Lazy));
+    assert_eq!(aged, Aged::Deactivated);
     let page = Page::new(file).pinned(0, 1);
     let late = ScanControl::new(EVERYTHING | ScanFlags::NO_PIN_HINT).with_policy(SkipPinned);
-    let (refill, ..) = age(&page, used(0, exec), &late);
-    assert_eq!(
-        refill,
-        Refill::Deactivate,
-        "the 2020 patch does not ask here"
-    );
-}
-
-#[test]
-fn an_aged_page_whose_operation_fails_is_back() {
-    for op in [PageOp::Referenced, PageOp::Update] {
-        let page = Page::new(PageFlags::PAGE_CACHE | PageFlags::ACTIVE);
-        let mut script = Script::with(Answers {
-            fails: Some(op),
-            ..Answers::default()
-        });
-        let mut stats = Stats::default();
-        let control = ScanControl::new(EVERYTHING);
-        let aged = age_page(Lru::ActiveFile, &page, &control, &mut script, &mut stats);
-        assert!(aged.is_err());
-        assert_eq!(script.lists[Lru::ActiveFile as usize].len(), 1);
-        assert_eq!((stats.rotated, stats.is_conserved()), (1, true));
-    }
+    let (aged, ..) = age(&page, used(0, exec), &late);
+    assert_eq!(aged, Aged::Deactivated, "the 2020 patch does not ask here");
 }
 
 #[test]
@@ -290,25 +282,30 @@ fn where_pinned_pages_go() {
             let count = Page::file().pinned(short, longterm).pins.get();
             parking(Pins::exactly(count))
         };
-        use pinfold::reclaim::OnScan::Park;
-        assert_eq!(parks(&|pins| Parking::Eager.on_scan(pins) == Park), eager);
-        assert_eq!(parks(&|pins| Parking::Lazy.on_scan(pins) == Park), lazy);
+        assert_eq!(parks(&|pins| Parking::Eager.parks_on_scan(pins)), eager);
+        assert_eq!(parks(&|pins| Parking::Lazy.parks_on_scan(pins)), lazy);
         assert_eq!(
-            parks(&|pins| Parking::Longterm.on_scan(pins) == Park),
+            parks(&|pins| Parking::Longterm.parks_on_scan(pins)),
             by_kind
         );
-        assert!(!parks(&|pins| Rotate.on_scan(pins) == Park));
-        assert_eq!(
-            ParkPolicy::on_scan(&&Parking::Longterm, maybe),
-            pinfold::reclaim::OnScan::Rotate
-        );
+        assert!(!parks(&|pins| Parking::Rotate.parks_on_scan(pins)));
     }
+    assert!(
+        !Parking::Longterm.parks_on_scan(maybe),
+        "not counted by kind"
+    );
+    assert!(Parking::Lazy.parks_on_scan(maybe) && Parking::Eager.parks_on_scan(maybe));
     for kind in [PinKind::Short, PinKind::Longterm] {
-        assert_eq!(ParkPolicy::on_pin(&&Parking::Eager, kind), OnPin::Park);
-        assert_eq!(Parking::Lazy.on_pin(kind), OnPin::Stay);
-        assert_eq!(Parking::Longterm.on_pin(kind), OnPin::Stay);
-        assert_eq!(ParkPolicy::on_pin(&&Rotate, kind), OnPin::Stay);
+        for parking in [
+            Parking::Rotate,
+            Parking::Longterm,
+            Parking::Lazy,
+            Parking::Eager,
+        ] {
+            assert_eq!(parking.parks_on_pin(kind), parking == Parking::Eager);
+        }
     }
+    assert_eq!(Parking::default(), Parking::Longterm);
 }
 
 /// A page that cannot be parked is kept, and counted as such.

@@ -2,12 +2,35 @@
 //! every call.
 
 use core::cell::Cell;
-use pinfold::pin::{PinCount, Pins, RefsLeft};
+use pinfold::pin::{PinCount, Pins, Released};
 use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::{
-    Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, UnmapFlags, UnmapRequest,
+    Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, UnmapError, UnmapFlags,
+    UnmapRequest,
 };
 use std::collections::VecDeque;
+
+/// What the scan called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    Update,
+    Referenced,
+    Unmap,
+    Remove,
+    TryLock,
+    Unlock,
+    WaitForWriteback,
+    AddToSwap,
+    FreeSwap,
+    Split,
+    WriteOut,
+    ReleaseBuffers,
+    PutLast,
+}
+
+/// The error of the page tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unreadable;
 
 /// A page.
 #[derive(Debug, Clone)]
@@ -100,12 +123,13 @@ pub(crate) struct Answers {
     /// While a page is written, somebody pins it.
     pub(crate) pins_written: bool,
     pub(crate) buffers: Attempt,
-    pub(crate) left: Option<RefsLeft>,
+    pub(crate) left: Option<Released>,
     pub(crate) parks: bool,
     /// The last pin of a page goes just before it is parked.
     pub(crate) unpinned: bool,
     pub(crate) no_swap: bool,
-    pub(crate) fails: Option<PageOp>,
+    /// Unmapping ends with an error.
+    pub(crate) unmap_fails: bool,
     /// Pages are taken off a list and freed behind the scan's back, as many at each `take`.
     pub(crate) stolen: usize,
     /// What `pages` answers: this much more or less than there is.
@@ -129,11 +153,11 @@ impl Default for Answers {
             writeback_ends: false,
             pins_written: false,
             buffers: Attempt::Done,
-            left: Some(RefsLeft::Last),
+            left: Some(Released::Free),
             parks: true,
             unpinned: false,
             no_swap: false,
-            fails: None,
+            unmap_fails: false,
             stolen: 0,
             lie: 0,
             watermark: Watermark { free: 1, high: 0 },
@@ -145,7 +169,7 @@ impl Default for Answers {
 #[derive(Default)]
 pub(crate) struct Script<'p> {
     pub(crate) answers: Answers,
-    pub(crate) calls: Vec<PageOp>,
+    pub(crate) calls: Vec<Call>,
     pub(crate) lists: [VecDeque<&'p Page>; 4],
     pub(crate) parked: VecDeque<(&'p Page, Pins)>,
     pub(crate) freed: Vec<&'p Page>,
@@ -169,30 +193,26 @@ impl<'p> Script<'p> {
         }
     }
 
-    pub(crate) fn called(&self, op: PageOp) -> usize {
+    pub(crate) fn called(&self, op: Call) -> usize {
         self.calls.iter().filter(|&&call| call == op).count()
     }
 
-    fn call(&mut self, op: PageOp) -> Result<(), PageOp> {
+    fn call(&mut self, op: Call) {
         self.calls.push(op);
-        if self.answers.fails == Some(op) {
-            return Err(op);
-        }
-        Ok(())
     }
 }
 
 impl<'p> PageOps for Script<'p> {
     type Page = &'p Page;
-    type Error = PageOp;
+    type Error = Unreadable;
 
     fn update(&mut self, page: &&'p Page, set: PageFlags, clear: PageFlags) {
-        self.call(PageOp::Update)?;
+        self.call(Call::Update);
         page.flags.set((page.flags.get() | set).difference(clear));
     }
 
     fn referenced(&mut self, _: &&'p Page) -> Referenced {
-        self.call(PageOp::Referenced)?;
+        self.call(Call::Referenced);
         self.answers.referenced
     }
 
@@ -200,50 +220,44 @@ impl<'p> PageOps for Script<'p> {
         &mut self,
         page: &&'p Page,
         request: &UnmapRequest<L>,
-        debt: &mut FlushDebt,
-    ) -> Result<Outcome, UnmapError<PageOp>> {
-        self.call(PageOp::Unmap).map_err(|source| Failure {
-            error: pinfold::unmap::UnmapError::Callback {
-                callback: pinfold::unmap::Callback::NextVma,
+        _: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<Unreadable>> {
+        self.call(Call::Unmap);
+        if self.answers.unmap_fails {
+            return Err(UnmapError::PageTables {
                 address: 0,
-                source,
-            },
-            taken: 0,
-            flush: FlushDebt::none(),
-            owed: pinfold::unmap::Owed::default(),
-        })?;
+                source: Unreadable,
+            });
+        }
         self.unmap_flags = request.flags();
         if self.answers.unmapped == Outcome::Unmapped {
             page.maps.set(0);
         }
-        Ok(Unmapped {
-            outcome: self.answers.unmapped,
-            vmas: 1,
-            taken: 1,
-            flush: FlushDebt::none(),
-        })
+        Ok(self.answers.unmapped)
     }
 
     fn remove(&mut self, _: &&'p Page, _: Removal) -> Attempt {
-        self.call(PageOp::Remove)?;
+        self.call(Call::Remove);
         self.answers.removed
     }
 
-    fn flush_tlb(&mut self) {}
+    fn flush_tlb(&mut self) {
+        panic!("nothing is deferred here");
+    }
 
     fn try_lock(&mut self, page: &&'p Page) -> Attempt {
-        self.call(PageOp::TryLock)?;
+        self.call(Call::TryLock);
         assert!(!page.locked.replace(true), "locked twice");
         Attempt::Done
     }
 
     fn unlock(&mut self, page: &&'p Page) {
-        self.call(PageOp::Unlock)?;
+        self.call(Call::Unlock);
         assert!(page.locked.replace(false), "not locked");
     }
 
     fn wait_for_writeback(&mut self, page: &&'p Page) {
-        self.call(PageOp::WaitForWriteback)?;
+        self.call(Call::WaitForWriteback);
         if self.answers.writeback_ends {
             page.flags
                 .set(page.flags.get().difference(PageFlags::WRITEBACK));
@@ -251,8 +265,8 @@ impl<'p> PageOps for Script<'p> {
     }
 
     fn add_to_swap(&mut self, page: &&'p Page) -> Attempt {
-        let before = self.called(PageOp::AddToSwap);
-        self.call(PageOp::AddToSwap)?;
+        let before = self.called(Call::AddToSwap);
+        self.call(Call::AddToSwap);
         let answer = self.answers.swap[before.min(1)];
         if answer == Attempt::Done {
             let cached = PageFlags::SWAP_CACHE | PageFlags::DIRTY;
@@ -262,7 +276,7 @@ impl<'p> PageOps for Script<'p> {
     }
 
     fn free_swap(&mut self, _: &&'p Page) {
-        self.call(PageOp::FreeSwap)
+        self.call(Call::FreeSwap);
     }
 
     fn is_swap_full(&mut self, _: &&'p Page) -> bool {
@@ -278,7 +292,7 @@ impl<'p> PageOps for Script<'p> {
     }
 
     fn split(&mut self, page: &&'p Page) -> Attempt {
-        self.call(PageOp::Split)?;
+        self.call(Call::Split);
         if self.answers.split == Attempt::Done {
             page.flags.set(page.flags.get().difference(PageFlags::THP));
             page.size.set(1);
@@ -287,7 +301,7 @@ impl<'p> PageOps for Script<'p> {
     }
 
     fn write_out(&mut self, page: &&'p Page) -> PageOut {
-        self.call(PageOp::WriteOut)?;
+        self.call(Call::WriteOut);
         if self.answers.pins_written {
             page.pins.set(PinCount {
                 total: 1,
@@ -303,16 +317,21 @@ impl<'p> PageOps for Script<'p> {
     }
 
     fn release_buffers(&mut self, page: &&'p Page) -> Attempt {
-        self.call(PageOp::ReleaseBuffers)?;
+        self.call(Call::ReleaseBuffers);
         page.flags
             .set(page.flags.get().difference(PageFlags::PRIVATE));
         self.answers.buffers
     }
 
-    fn put_last(&mut self, page: &&'p Page) -> Option<RefsLeft> {
-        self.call(PageOp::PutLast)?;
+    fn put_last(&mut self, page: &&'p Page) -> Option<Released> {
+        self.call(Call::PutLast);
         assert!(!page.locked.get(), "dropped with its lock");
         self.answers.left
+    }
+
+    fn failed(&mut self, page: &&'p Page, _: UnmapError<Unreadable>) {
+        assert!(page.locked.get(), "it is the scan's still");
+        self.failures += 1;
     }
 }
 
@@ -337,13 +356,6 @@ impl<'p> Lists for Script<'p> {
 
     fn free(&mut self, page: &'p Page) {
         self.freed.push(page);
-    }
-
-    fn failed(&mut self, page: Option<&&'p Page>, error: ShrinkError<PageOp>) {
-        self.failures += 1;
-        if error.is_locked() {
-            assert!(page.unwrap().locked.replace(false), "it is not locked");
-        }
     }
 
     fn park(&mut self, page: &'p Page, pins: Pins) -> Result<(), &'p Page> {

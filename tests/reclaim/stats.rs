@@ -54,8 +54,11 @@ fn the_whole_is_the_sum_of_its_parts() {
         whole.merge(part);
         assert!(whole.is_conserved());
     }
+    let named: Vec<u64> = whole.iter().map(|(_, count)| count).collect();
     let whole = counters(&whole);
-    assert_eq!(whole.len(), 24 + 14 + 9, "{whole:?}");
+    let printed: Vec<u64> = whole.iter().map(|&(_, count)| count).collect();
+    assert_eq!(named, printed, "as they are printed");
+    assert_eq!(whole.len(), 24 + 15 + 9, "{whole:?}");
     for (at, (name, total)) in whole.into_iter().enumerate() {
         let sum: u64 = parts.iter().map(|part| counters(part)[at].1).sum();
         assert_eq!(total, sum, "{name}");
@@ -127,6 +130,7 @@ fn reasons_have_counters_of_their_own() {
         KeepReason::Held,
         KeepReason::Mlocked,
         KeepReason::Failed,
+        KeepReason::WriteLimit,
     ]
     .map(|reason| stats.kept_for(reason))
     .iter()

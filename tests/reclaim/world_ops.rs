@@ -5,7 +5,7 @@ use core::convert::Infallible;
 use pinfold::pin::{PinReading, Pins};
 use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::{
-    Attempt, FlushDebt, Operation, Outcome, PageFlags, PageLike, PinPolicy, PinVerdict,
+    Attempt, FlushDebt, Operation, Outcome, PageFlags, PageLike, PinPolicy, PinVerdict, UnmapError,
     UnmapRequest,
 };
 
@@ -34,7 +34,7 @@ impl<'p> PageOps for World<'p> {
         &mut self,
         page: &&'p Page,
         request: &UnmapRequest<L>,
-        debt: &mut FlushDebt,
+        _: &mut FlushDebt,
     ) -> Result<Outcome, UnmapError<Infallible>> {
         self.call();
         let pins = L::Reading::read(page);
@@ -47,12 +47,7 @@ impl<'p> PageOps for World<'p> {
             Outcome::Skipped(pins)
         };
         self.call();
-        Ok(Unmapped {
-            outcome,
-            vmas: 1,
-            taken: 1,
-            flush: FlushDebt::none(),
-        })
+        Ok(outcome)
     }
 
     fn remove(&mut self, page: &&'p Page, _: Removal) -> Attempt {
@@ -65,7 +60,7 @@ impl<'p> PageOps for World<'p> {
     }
 
     fn flush_tlb(&mut self) {
-        self.call();
+        panic!("nothing is deferred here");
     }
 
     fn try_lock(&mut self, page: &&'p Page) -> Attempt {
@@ -129,6 +124,10 @@ impl<'p> PageOps for World<'p> {
         assert!(page.locked.replace(false), "written unlocked");
         PageOut::Success
     }
+
+    fn failed(&mut self, page: &&'p Page, error: UnmapError<Infallible>) {
+        panic!("{page:?}: {error}");
+    }
 }
 
 impl<'p> Lists for World<'p> {
@@ -154,14 +153,9 @@ impl<'p> Lists for World<'p> {
 
     fn free(&mut self, page: &'p Page) {
         assert_eq!(page.pins(), 0, "freed while pinned");
-        assert_eq!(release, Release::Now);
         assert_eq!(page.place.replace(Place::Freed), Place::Held);
         self.freed += u64::from(page.size.get());
         self.call();
-    }
-
-    fn failed(&mut self, page: Option<&&'p Page>, error: ShrinkError<Infallible>) {
-        panic!("{page:?}: {error}");
     }
 
     fn park(&mut self, page: &'p Page, _: Pins) -> Result<(), &'p Page> {

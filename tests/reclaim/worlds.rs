@@ -233,7 +233,7 @@ fn afterwards<L: PinPolicy>(world: &mut World<'_>, control: &ScanControl<L>) {
     assert_eq!(left, 0, "{:?}", world.lists);
 }
 
-fn with_parking<L: PinPolicy, K>(plan: &Plan, control: ScanControl<L>) {
+fn with_parking<L: PinPolicy>(plan: &Plan, control: ScanControl<L>) {
     match plan.parking {
         0 => run(plan, &control.with_parking(Parking::Longterm)),
         1 => run(plan, &control.with_parking(Parking::Lazy)),

@@ -4,8 +4,7 @@ use crate::script::{Answer, Scripted};
 use core::num::NonZeroU64;
 use pinfold::Shrinker;
 use pinfold::shrinker::{
-    Deferred, Ended, Pass, Plan, PriorityError, Registered, Scan, shrink_all, shrink_pages,
-    shrink_slab,
+    Deferred, Ended, Pass, Plan, PriorityError, Registered, Scan, shrink_all, shrink_slab,
 };
 
 #[test]
@@ -94,7 +93,7 @@ fn empty_and_unknown_keep_what_was_put_off() {
         let shrunk = shrink_slab(&mut shrinker, &mut deferred, 0).unwrap();
         assert_eq!((shrunk.ended, shrunk.deferred), (ended, 500));
         assert_eq!((shrinker.calls, deferred.get()), (0, 500));
-        assert_eq!(shrink_pages(&mut shrinker, 9).ended, ended);
+        assert_eq!(Pass::shrink_pages(&mut shrinker, 9).ended, ended);
     }
 }
 
@@ -112,7 +111,7 @@ fn a_shrinker_without_end_is_left() {
     // A crawl: one object per call.
     shrinker.rest = Answer::Says(1, 0);
     shrinker.calls = 0;
-    assert_eq!(shrink_pages(&mut shrinker, 1).ended, Ended::Budget);
+    assert_eq!(Pass::shrink_pages(&mut shrinker, 1).ended, Ended::Budget);
     assert_eq!(shrinker.calls, Pass::MAX_BATCHES);
 }
 
@@ -198,18 +197,18 @@ fn all_in_turn_until_the_target() {
 #[test]
 fn so_many_pages() {
     let mut shrinker = Scripted::new(1000);
-    let shrunk = shrink_pages(&mut shrinker, 200);
+    let shrunk = Pass::shrink_pages(&mut shrinker, 200);
     assert_eq!((shrunk.ended, shrunk.pages), (Ended::TargetMet, 256));
     assert_eq!((shrinker.calls, shrunk.deferred), (2, 0));
 
     // Once through everything, the last batch smaller.
     let mut shrinker = Scripted::new(1000);
     shrinker.rest = Answer::Honest { freed_percent: 10 };
-    let shrunk = shrink_pages(&mut shrinker, 200);
+    let shrunk = Pass::shrink_pages(&mut shrinker, 200);
     assert_eq!((shrunk.ended, shrunk.scanned), (Ended::Complete, 1000));
 
     let mut shrinker = Scripted::new(1000);
-    assert_eq!(shrink_pages(&mut shrinker, 0).ended, Ended::TargetMet);
+    assert_eq!(Pass::shrink_pages(&mut shrinker, 0).ended, Ended::TargetMet);
     assert_eq!(shrinker.calls, 0);
 }
 

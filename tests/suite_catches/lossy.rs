@@ -5,8 +5,8 @@ use core::convert::Infallible;
 use pinfold::conformance::{BuildPage, Case, Machine};
 use pinfold::invariants::{self, Asked, Broken, Ending, EntryAt, Snapshot, Walk};
 use pinfold::{
-    Attempt, Cleared, CounterDelta, Entry, FlushMode, IgnorePins, NewEntry, PageLike, PageTables,
-    PlainVma, PteFlags, UnmapRequest, try_to_unmap_one,
+    Attempt, Cleared, CounterDelta, Entry, FlushDebt, FlushMode, IgnorePins, NewEntry, PageLike,
+    PageTables, PlainVma, PteFlags, UnmapRequest, try_to_unmap_one,
 };
 
 const BASE: u64 = 0x10_0000;
@@ -28,41 +28,38 @@ impl PageTables for Lossy<'_, '_> {
     fn next_entry(&mut self) -> Told<Option<Entry>> {
         self.machine.next_entry()
     }
-    fn test_and_clear_young(&mut self, entry: &Entry) -> Told<bool> {
+    fn test_and_clear_young(&mut self, entry: &Entry) -> bool {
         self.machine.test_and_clear_young(entry)
     }
     fn clear(&mut self, entry: &Entry, flush: FlushMode) -> Told<Cleared> {
         self.machine.clear(entry, flush)
     }
-    fn install(&mut self, entry: &Entry, new: NewEntry) -> Told<()> {
-        self.machine.install(entry, (self.change)(new))
+    fn install(&mut self, entry: &Entry, new: NewEntry) {
+        self.machine.install(entry, (self.change)(new));
     }
-    fn set_page_dirty(&mut self) -> Told<()> {
-        self.machine.set_page_dirty()
+    fn set_page_dirty(&mut self) {
+        self.machine.set_page_dirty();
     }
-    fn remove_rmap(&mut self, entry: &Entry) -> Told<()> {
-        self.machine.remove_rmap(entry)
+    fn remove_rmap(&mut self, entry: &Entry) {
+        self.machine.remove_rmap(entry);
     }
-}
-
-impl Bookkeeping for Lossy<'_, '_> {
     fn split_huge_pmd(&mut self, freeze: bool) -> Told<()> {
         self.machine.split_huge_pmd(freeze)
     }
-    fn count(&mut self, delta: CounterDelta) -> Told<()> {
-        self.machine.count(delta)
+    fn count(&mut self, delta: CounterDelta) {
+        self.machine.count(delta);
     }
-    fn swap_duplicate(&mut self, entry: &Entry) -> Told<Attempt> {
+    fn swap_duplicate(&mut self, entry: &Entry) -> Attempt {
         self.machine.swap_duplicate(entry)
     }
-    fn swap_free(&mut self, entry: &Entry) -> Told<()> {
-        self.machine.swap_free(entry)
+    fn swap_free(&mut self, entry: &Entry) {
+        self.machine.swap_free(entry);
     }
-    fn mlock_page(&mut self) -> Told<()> {
-        self.machine.mlock_page()
+    fn mlock_page(&mut self) {
+        self.machine.mlock_page();
     }
-    fn set_swap_backed(&mut self) -> Told<()> {
-        self.machine.set_swap_backed()
+    fn set_swap_backed(&mut self) {
+        self.machine.set_swap_backed();
     }
 }
 
@@ -96,9 +93,7 @@ fn walk(case: &Case, change: Change) -> Result<(), Broken> {
     let Some(page) = PlainCells::build(&case.page) else {
         return Ok(());
     };
-    let request = UnmapRequest::new(case.flags)
-        .unwrap()
-        .with_policy(IgnorePins);
+    let request = UnmapRequest::under(case.flags, IgnorePins).unwrap();
     let mut machine = Machine::new(&page, BASE, case.entries(), case.answers);
     let old = entries(&machine, case);
     let before = snapshot(&page, &machine, &old);
@@ -110,13 +105,14 @@ fn walk(case: &Case, change: Change) -> Result<(), Broken> {
         machine: &mut machine,
         change,
     };
-    let result = try_to_unmap_one(&page, &vma, BASE, &request, &mut lossy);
+    let mut debt = FlushDebt::none();
+    let result = try_to_unmap_one(&page, &vma, BASE, &request, &mut lossy, &mut debt);
     let new = entries(&machine, case);
     invariants::walk(&Walk {
         asked: Asked::new(case.flags, &IgnorePins, request.context()),
         before,
         after: snapshot(&page, &machine, &new),
-        ending: Ending::of_walk(&result),
+        ending: Ending::of_walk(&result, &debt),
         pin_appeared: None,
     })
 }

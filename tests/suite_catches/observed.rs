@@ -4,13 +4,15 @@ use crate::liar::{Answer, Liar, Lie, with_lie};
 use crate::pages::{PlainCells, WordPage};
 use crate::walks::case;
 use pinfold::conformance::{
-    Answers, BuildPage, Case, EntryState, Faults, Injected, MAX_ENTRIES, Machine, Reach, observe,
+    Answers, BuildPage, Case, EntryState, Fallible, Faults, Injected, MAX_ENTRIES, Machine, Reach,
+    observe,
 };
-use pinfold::invariants::{Broken, EntryKind, How};
+use pinfold::invariants::{Broken, EntryAt, EntryKind, How, Walk};
 use pinfold::pin::PinKind;
 use pinfold::unmap::{Entry, FlushMode, PageTables};
 use pinfold::{
-    IgnorePins, PageFlags, PinPolicy, PteFlags, SkipLongterm, SkipOpportunistic, SkipPinned,
+    IgnorePins, Outcome, PageFlags, PinPolicy, PteFlags, SkipLongterm, SkipOpportunistic,
+    SkipPinned,
 };
 use std::collections::BTreeSet;
 
@@ -20,6 +22,17 @@ fn shared() -> Case {
     case.len = MAX_ENTRIES;
     case.page.maps = MAX_ENTRIES as u32;
     case
+}
+
+/// How many entries no longer map the page.
+fn gone(walk: &Walk<'_>) -> usize {
+    let present = |entries: &[EntryAt]| {
+        entries
+            .iter()
+            .filter(|e| e.kind == EntryKind::Present)
+            .count()
+    };
+    present(walk.before.entries) - present(walk.after.entries)
 }
 
 #[test]
@@ -70,13 +83,10 @@ fn a_pin_appears_once_at_its_entry() {
         for reach in [Reach::OneVma, Reach::AllVmas] {
             let looks = observe::<WordPage, _>(&case, &<SkipOpportunistic>::new(), reach).unwrap();
             let walk = looks.walk();
-            assert_eq!(
-                (walk.pin_appeared, walk.ending.taken),
-                (Some(at), at as u32)
-            );
+            assert_eq!((walk.pin_appeared, gone(&walk)), (Some(at), at));
             let ignores = observe::<WordPage, _>(&case, &IgnorePins, reach).unwrap();
             let walk = ignores.walk();
-            assert_eq!((walk.pin_appeared, walk.ending.taken), (Some(at), 8));
+            assert_eq!((walk.pin_appeared, gone(&walk)), (Some(at), 8));
             let longterm = u32::from(kind == PinKind::Longterm);
             assert_eq!((walk.before.pins, walk.before.longterm), (0, 0));
             assert_eq!((walk.after.pins, walk.after.longterm), (1, longterm));
@@ -106,8 +116,6 @@ fn a_late_write_is_in_the_page_and_in_the_entry_before() {
 #[test]
 fn a_check_says_what_it_found() {
     let observed = observe::<PlainCells, _>(&case(), &IgnorePins, Reach::OneVma).unwrap();
-    let still_owed = Err(Broken::StillOwed);
-    assert_eq!(observed.check(|_| still_owed), still_owed);
     assert_eq!(observed.check_all(), Ok(()));
 
     let lie = Lie::Off(Answer::MapCount, 1, Some(1));
@@ -118,90 +126,57 @@ fn a_check_says_what_it_found() {
     assert_eq!(wrong.check_all(), lost);
 }
 
-/// The first entry cannot be counted, and putting it back fails as well.
-fn double_fault() -> Case {
-    let run = |fail| {
-        let case = Case { fail, ..shared() };
-        observe::<PlainCells, _>(&case, &IgnorePins, Reach::AllVmas).unwrap()
-    };
-    let is = |hit: Option<Injected>, callback| hit.is_some_and(|hit| hit.callback == callback);
-    let fail = (0..100)
-        .flat_map(|first| [[Some(first), None], [Some(first), Some(first + 1)]])
-        .find(|&fail| {
-            let [count, restore] = run(fail).hits();
-            is(count, Callback::Count) && is(restore, Callback::Restore)
-        });
-    Case {
-        fail: fail.expect("a count is undone by putting the entry back"),
-        ..shared()
-    }
-}
-
-#[test]
-fn what_is_owed_is_settled_and_checked_again() {
-    let observed = observe::<PlainCells, _>(&double_fault(), &IgnorePins, Reach::AllVmas).unwrap();
-    assert_eq!(observed.ending().how, How::Failed);
-    let (owing, settled) = (observed.walk(), observed.settled().unwrap());
-    let (entry, bits) = owing.ending.owed.entry().unwrap();
-    assert_eq!(
-        (entry.address, bits),
-        (owing.before.entries[0].address, PteFlags::DIRTY)
-    );
-    assert_eq!(owing.after.entries[0].kind, EntryKind::Swap);
-    assert_eq!(settled.after.entries[0], owing.before.entries[0]);
-    assert!(settled.ending.owed.is_none());
-    assert_eq!(observed.check_all(), Ok(()));
-
-    // A check that only the settled world fails.
-    let broken = Err(Broken::NotRebuilt);
-    let found = observed.check(|walk| {
-        if walk.ending.owed.is_none() {
-            broken
-        } else {
-            Ok(())
-        }
-    });
-    assert_eq!(found, broken);
-}
-
 #[test]
 fn calls_are_counted_until_the_walk_ends() {
-    let quiet = observe::<PlainCells, _>(&case(), &IgnorePins, Reach::OneVma).unwrap();
-    let at = |call| Case {
-        fail: [Some(call), None],
-        ..case()
+    let run = |fail, reach| {
+        let case = Case { fail, ..shared() };
+        observe::<PlainCells, _>(&case, &IgnorePins, reach).unwrap()
     };
-    let hit = |call| {
-        let observed = observe::<PlainCells, _>(&at(call), &IgnorePins, Reach::OneVma).unwrap();
-        observed.hits()[0]
-    };
-    let last = hit(quiet.calls() - 1).unwrap();
-    assert_eq!(last.callback, Callback::InvalidateEnd);
-    assert_eq!(hit(quiet.calls()), None);
-    // Settling makes calls of its own, which do not count.
-    let failed = observe::<PlainCells, _>(&double_fault(), &IgnorePins, Reach::AllVmas).unwrap();
-    let [_, second] = failed.hits();
-    let end = second.unwrap().call + 1;
+    // The begin of the invalidation; each entry is found and cleared; there is no further one.
+    let quiet = run(None, Reach::OneVma);
+    assert_eq!(quiet.calls() as usize, 1 + 2 * MAX_ENTRIES + 1);
+    let quiet = run(None, Reach::AllVmas);
+    // In each VMA the same, after it is found. The page is unmapped in the last of them.
+    assert_eq!(quiet.calls() as usize, 3 + 2 * MAX_ENTRIES + 2 * 3);
+    let last = run(Some(quiet.calls() - 1), Reach::AllVmas).hit().unwrap();
     assert_eq!(
-        failed.calls(),
-        end + 2,
-        "the slot is given back, the end is told"
+        (last.method, last.call),
+        (Fallible::NextEntry, quiet.calls() - 1)
     );
+    assert_eq!(run(Some(quiet.calls()), Reach::AllVmas).hit(), None);
+}
+
+#[test]
+fn a_contended_reverse_map_ends_the_walk_with_what_is_left_in_place() {
+    let run = |call| {
+        let fail = Some(call);
+        observe::<PlainCells, _>(&Case { fail, ..shared() }, &IgnorePins, Reach::AllVmas).unwrap()
+    };
+    let contended: Vec<usize> = (0..40)
+        .map(run)
+        .filter(|run| run.hit().is_some_and(|hit| hit.method == Fallible::NextVma))
+        .map(|run| {
+            assert_eq!(run.ending().how, How::InAll(Outcome::Contended));
+            assert_eq!(run.check_all(), Ok(()));
+            gone(&run.walk())
+        })
+        .collect();
+    assert_eq!(contended, [0, 3, 6], "before each of three VMAs");
 }
 
 #[test]
 fn faults_fail_the_calls_that_they_name() {
-    let faults = Faults::at(Some(1), Some(3));
-    let injected = |callback, call| Injected { callback, call };
-    let calls = [(); 5].map(|()| faults.call(Callback::Clear).err());
-    let (one, two) = (injected(Callback::Clear, 1), injected(Callback::Clear, 3));
-    assert_eq!(calls, [None, Some(one), None, Some(two), None]);
-    assert_eq!((faults.calls(), faults.hits()), (5, [Some(one), Some(two)]));
-    assert_eq!(one.to_string(), "injected failure of call 1, Clear");
+    let faults = Faults::at(Some(1));
+    let (method, call) = (Fallible::Clear, 1);
+    let injected = Injected { method, call };
+    let calls = [(); 3].map(|()| faults.call(Fallible::Clear).err());
+    assert_eq!(calls, [None, Some(injected), None]);
+    assert_eq!((faults.calls(), faults.hit()), (3, Some(injected)));
+    assert_eq!(injected.to_string(), "injected failure of call 1, Clear");
 
     let none = Faults::none();
-    assert!((0..100).all(|_| none.call(Callback::Clear).is_ok()));
-    assert_eq!((none.calls(), none.hits()), (100, [None, None]));
+    assert!((0..100).all(|_| none.call(Fallible::Clear).is_ok()));
+    assert_eq!((none.calls(), none.hit()), (100, None));
 }
 
 #[test]

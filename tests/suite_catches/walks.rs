@@ -35,7 +35,7 @@ pub(crate) fn case() -> Case {
         len: 3,
         answers: Answers::default(),
         write_at: None,
-        fail: [None, None],
+        fail: None,
     }
 }
 
@@ -105,7 +105,7 @@ fn every_wrong_change_of_a_page_is_caught() {
     let missed = Err(Broken::PinnedUnmapped {
         pins: 1,
         taken: 3,
-        address: Some(FIRST),
+        address: FIRST,
     });
     let raw = SkipOpportunistic::<Biased>::new();
     let found = check::<PlainCells, _>(bias, &pinned(PinKind::Short), raw);
@@ -135,12 +135,13 @@ fn the_suite_holds_for_a_page_without_a_lie() {
     right::<PlainCells>();
     right::<PackedPage>();
     right::<FramePage>();
+    right::<CountedPage>();
     right::<WordPage>();
     right::<LargePage>();
     right::<CountedPage>();
 }
 
-fn failure<P: BuildPage>(lie: Lie) -> SuiteFailure {
+pub(crate) fn failure<P: BuildPage>(lie: Lie) -> SuiteFailure {
     with_lie(lie, || suite::<Liar<P>>(7, 2000)).expect_err("caught")
 }
 
@@ -183,44 +184,6 @@ fn the_suite_catches_wrong_changes() {
 }
 
 #[test]
-fn the_suite_catches_counts_that_are_too_narrow() {
-    use Answer::{ExactPins, LongtermPins, MapCount, RefCount};
-    let disagrees = |failure: SuiteFailure, what| {
-        let wrong =
-            matches!(failure.broken, Broken::PageDisagrees { what: found, .. } if found == what);
-        assert!(wrong, "{what}: {failure}");
-    };
-    for bits in [8, 10, 16, 19, 24, 30, 31] {
-        let lie = Lie::Wraps(RefCount, bits);
-        disagrees(failure::<PlainCells>(lie), "ref_count");
-        disagrees(failure::<WordPage>(lie), "ref_count");
-    }
-    disagrees(failure::<PackedPage>(Lie::Wraps(RefCount, 26)), "ref_count");
-    for bits in [8, 10, 16, 18, 24, 30] {
-        disagrees(
-            failure::<PlainCells>(Lie::Wraps(MapCount, bits)),
-            "map_count",
-        );
-    }
-    disagrees(failure::<PackedPage>(Lie::Wraps(MapCount, 17)), "map_count");
-    for bits in [8, 10, 15] {
-        disagrees(
-            failure::<WordPage>(Lie::Wraps(ExactPins, bits)),
-            "exact_pins",
-        );
-        disagrees(
-            failure::<LargePage>(Lie::Wraps(ExactPins, bits)),
-            "exact_pins",
-        );
-        let longterm = Lie::Wraps(LongtermPins, bits);
-        disagrees(failure::<WordPage>(longterm), "longterm_pins");
-        disagrees(failure::<PlainCells>(longterm), "longterm_pins");
-    }
-    disagrees(failure::<PlainCells>(Lie::ClampsAtZero), "ref_count");
-    disagrees(failure::<WordPage>(Lie::ClampsAtZero), "ref_count");
-}
-
-#[test]
 fn the_suite_catches_that_one_more_pin_unmaps() {
     // No case has 101 short pins at first: only the one with another pin does.
     caught!(
@@ -249,10 +212,14 @@ fn the_suite_catches_that_an_unpinned_page_ends_otherwise() {
 
 #[test]
 fn the_suite_catches_a_page_that_is_built_only_at_times() {
+    // The first case of this seed has a fault, so that it is walked twice.
+    let seed = (0..)
+        .find(|&seed| Case::random(Rng::new(seed).next_u64()).fail.is_some())
+        .unwrap();
     // Of one case: six policies, one VMA or all, and each compares two builds.
     let mut missed = 0;
     for build in 0.. {
-        match with_lie(Lie::NotBuilt(build), || suite::<Liar<PlainCells>>(7, 1)) {
+        match with_lie(Lie::NotBuilt(build), || suite::<Liar<PlainCells>>(seed, 1)) {
             Err(failure) => {
                 assert_eq!(failure.broken, Broken::NotRebuilt);
                 missed += 1;
@@ -350,7 +317,7 @@ fn a_reading_that_misses_pins_is_caught() {
     let missed = Broken::PinnedUnmapped {
         pins: 1,
         taken: 3,
-        address: Some(FIRST),
+        address: FIRST,
     };
     for kind in [PinKind::Short, PinKind::Longterm] {
         let found = check_case::<PlainCells, _>(&pinned(kind), &blind);
@@ -369,7 +336,7 @@ fn a_policy_that_gives_way_to_more_pins_is_caught() {
     let unmapped = Broken::PinnedUnmapped {
         pins: 2,
         taken: 3,
-        address: Some(FIRST),
+        address: FIRST,
     };
     assert_eq!(found, Err(unmapped));
 

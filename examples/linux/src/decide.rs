@@ -1,9 +1,8 @@
-//! What a policy decides about a page, why, and how sure that is.
+//! Decides about a page under a policy, and says how certain the decision is.
 //!
 //! Linux exports no pin counts, no reference counts and no dirty bits of page-table entries. So each
-//! question is asked several times: once as if nothing were hidden, and once for each hidden thing
-//! that could be. Where the answers agree the decision is certain; where not, it is told with what
-//! would change it.
+//! decision is made several times: once without any of them, and once with each of them. If the
+//! results agree, the decision is certain. If not, it is reported with what it depends on.
 
 use crate::model::{Area, Dirtiness, Evidence, Frame, Kind, Observed, PinnedRange, Seen};
 use crate::page::{Holders, kpf, vm_flags};
@@ -13,17 +12,17 @@ use pinfold::{IgnorePins, SkipLongterm, SkipOpportunistic, SkipPinned, VmFlags};
 use serde::Serialize;
 use std::collections::HashMap;
 
-/// The policies that come with the crate.
+/// The policies of pinfold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Policy {
-    /// Linux 5.8 unpatched: pins are not asked about.
+    /// Linux 5.8 as released: reclaim does not look at pins
     IgnorePins,
-    /// The 2020 patch to the letter: Linux's own heuristic, asked once per VMA.
+    /// The patch posted in 2020: Linux's heuristic of maybe pinned pages, once per VMA
     SkipPinned,
-    /// The crate's default: reclaim skips pinned pages at once.
+    /// The default of pinfold: reclaim skips pinned pages before it unmaps them
     SkipOpportunistic,
-    /// Only long-term pins count.
+    /// Reclaim skips pages with long-term pins only
     SkipLongterm,
 }
 
@@ -47,33 +46,33 @@ impl Policy {
     }
 }
 
-/// What becomes of a page, by the reason.
+/// What reclaim does with a page, or why it keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Class {
     /// Reclaim takes it.
     Reclaimable,
-    /// It is pinned, and left alone for it.
+    /// It is pinned, and stays mapped.
     Pinned,
-    /// It goes out of the page tables, and only then its holder is noticed: work for nothing.
+    /// It is unmapped, and kept only then because of a pin or another reference.
     Held,
     /// A locked VMA maps it.
     Mlocked,
-    /// It may not be reclaimed for another reason.
+    /// It is unevictable for another reason.
     Unevictable,
-    /// A file's, newer than the file: left to the flusher.
+    /// A dirty page of a file, which the flusher writes.
     Dirty,
-    /// Being written to its backing store, or locked for another operation just now.
+    /// It is under writeback, or its lock is taken.
     Busy,
-    /// Anonymous or shared memory, and swap has no room for it.
+    /// Anonymous or shared memory, and there is no free swap.
     NoSwap,
-    /// Huge, and cannot be split.
+    /// A large page that cannot be split.
     Huge,
-    /// On no list of reclaim: it belongs to the kernel or a driver, or was made a moment ago.
+    /// On no LRU list: it belongs to the kernel or a driver, or was allocated a moment ago.
     Unlisted,
     /// Any other reason.
     Other,
-    /// What decides it is hidden from us.
+    /// The state that it depends on is hidden from this program.
     Unknown,
 }
 
@@ -94,21 +93,21 @@ impl Class {
     ];
 }
 
-/// How sure a decision is.
+/// How certain a decision is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Sure {
-    /// It follows from what Linux exports, whatever is hidden.
+    /// It follows from what Linux exports.
     Certain,
-    /// It rests on the kernel's list of pinned addresses, which does not name frames.
+    /// It follows from a list of pinned addresses, which does not name frames.
     Reported,
-    /// Something that Linux does not export would change it: see [`Decision::unless`].
-    Unless,
-    /// It cannot be said.
+    /// It depends on something that Linux does not export: see [`Decision::depends_on`].
+    Depends,
+    /// It cannot be decided.
     Unknown,
 }
 
-/// Something that Linux does not export, and that would change a decision.
+/// Something that Linux does not export, and that a decision can depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Hidden {
@@ -116,9 +115,9 @@ pub(crate) enum Hidden {
     ShortPin,
     /// A long-term pin that is not an `io_uring` buffer, such as RDMA.
     LongtermPin,
-    /// A reference that is no pin.
+    /// A reference that is not a pin.
     Reference,
-    /// A write through the page table.
+    /// A dirty bit in a page-table entry.
     PteDirty,
 }
 
@@ -127,7 +126,7 @@ pub(crate) enum Hidden {
 pub(crate) struct Decision {
     pub(crate) class: Class,
     pub(crate) sure: Sure,
-    unless: u8,
+    depends_on: u8,
 }
 
 impl Decision {
@@ -135,15 +134,15 @@ impl Decision {
         Self {
             class,
             sure,
-            unless: 0,
+            depends_on: 0,
         }
     }
 
-    /// What would change it, were it so.
-    pub(crate) fn unless(self) -> impl Iterator<Item = Hidden> {
+    /// The hidden things that would change it.
+    pub(crate) fn depends_on(self) -> impl Iterator<Item = Hidden> {
         HIDDEN
             .into_iter()
-            .filter(move |hidden| self.unless & bit(*hidden) != 0)
+            .filter(move |hidden| self.depends_on & bit(*hidden) != 0)
     }
 }
 
@@ -158,7 +157,7 @@ const fn bit(hidden: Hidden) -> u8 {
     1 << hidden as u8
 }
 
-/// The state of one page, as far as a decision depends on it.
+/// The state of one page that a decision depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Facts {
     pub(crate) seen: Seen,
@@ -170,7 +169,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// The state of one page of an area that was observed.
+    /// The state of a page in an observed area.
     pub(crate) fn of(
         observed: &Observed,
         area: &Area,
@@ -187,7 +186,7 @@ impl Facts {
         }
     }
 
-    /// The frame in the crate's hands, with the holders that are known.
+    /// The simulated machine with this frame and its known pins.
     pub(crate) fn scene(&self, frame: Frame) -> Scene {
         let pins = |wanted| u32::from(self.pinned.is_some_and(|(kind, _)| kind == wanted));
         Scene {
@@ -197,8 +196,8 @@ impl Facts {
                 short: pins(Kind::Short),
                 longterm: pins(Kind::Longterm),
                 others: 0,
-                // Linux keeps an exact count for large pages, so it never takes their many
-                // references for pins; in each question asked, the count is the one assumed.
+                // Linux counts the pins of large pages exactly, so their many references are not
+                // mistaken for pins.
                 exact: frame.pages > 1,
             },
             pte_dirty: self.dirty == Dirtiness::Dirty,
@@ -207,14 +206,14 @@ impl Facts {
     }
 }
 
-/// Decides, and remembers: the pages of a process are in few states.
+/// Decides, and caches decisions: the pages of a process are in few states.
 #[derive(Debug, Default)]
 pub(crate) struct Decider {
     known: HashMap<(Facts, Policy), Decision>,
 }
 
 impl Decider {
-    /// What the policy decides about a page in this state; `None` if it is not in memory.
+    /// Decides about a page in this state under a policy; `None` if it is not in memory.
     pub(crate) fn decide(&mut self, facts: &Facts, policy: Policy) -> Option<Decision> {
         if facts.seen == Seen::Swapped {
             return None;
@@ -230,7 +229,7 @@ impl Decider {
 
 fn decide(facts: &Facts, policy: Policy) -> Decision {
     match facts.seen {
-        // Neither kind ever meets a reclaimer.
+        // Reclaim never sees either.
         Seen::Swapped | Seen::Zero => Decision::plain(Class::Unlisted, Sure::Certain),
         Seen::Hidden { file } => hidden_frame(facts, file, policy),
         Seen::Frame(frame) if frame.flags & kpf::LRU == 0 => {
@@ -244,7 +243,7 @@ fn frame_seen(facts: &Facts, frame: Frame, policy: Policy) -> Decision {
     let scene = facts.scene(frame);
     let class = |scene: &Scene| classify(scene, policy.play(scene));
     let base = class(&scene);
-    let mut unless = 0;
+    let mut depends_on = 0;
     for hidden in HIDDEN {
         let mut other = scene;
         match hidden {
@@ -255,33 +254,33 @@ fn frame_seen(facts: &Facts, frame: Frame, policy: Policy) -> Decision {
             Hidden::PteDirty => continue,
         }
         if taken(class(&other)) != taken(base) {
-            unless |= bit(hidden);
+            depends_on |= bit(hidden);
         }
     }
-    // A pin that the kernel lists by address may be on a frame that was replaced there since.
+    // The frame at a listed address may have been replaced since it was pinned.
     let reported = matches!(facts.pinned, Some((_, evidence)) if evidence != Evidence::Own) && {
         let mut other = scene;
         (other.holders.short, other.holders.longterm) = (0, 0);
         taken(class(&other)) != taken(base)
     };
-    let sure = match (unless, reported) {
+    let sure = match (depends_on, reported) {
         (_, true) => Sure::Reported,
         (0, false) => Sure::Certain,
-        (_, false) => Sure::Unless,
+        (_, false) => Sure::Depends,
     };
     Decision {
         class: base,
         sure,
-        unless,
+        depends_on,
     }
 }
 
-/// What a decision is sure of is this; where a page stays for several reasons, the first is told.
+/// Certainty is about this; if a page is kept for several reasons, the first is reported.
 fn taken(class: Class) -> bool {
     class == Class::Reclaimable
 }
 
-/// What can be said where the frame is hidden, without guessing its flags.
+/// Decides where the frame is hidden, without guessing its flags.
 fn hidden_frame(facts: &Facts, file: bool, policy: Policy) -> Decision {
     if facts.vma.contains(VmFlags::LOCKED) {
         return Decision::plain(Class::Mlocked, Sure::Certain);
@@ -292,7 +291,7 @@ fn hidden_frame(facts: &Facts, file: bool, policy: Policy) -> Decision {
             Policy::SkipPinned | Policy::SkipOpportunistic => true,
             Policy::SkipLongterm => kind == Kind::Longterm,
         };
-        // At the front, before anything that is hidden here matters; SkipPinned asks later.
+        // These skip pinned pages before anything that is hidden matters; SkipPinned asks later.
         if asks && policy != Policy::SkipPinned {
             return Decision::plain(Class::Pinned, Sure::Reported);
         }
@@ -320,7 +319,7 @@ fn classify(scene: &Scene, played: Played) -> Class {
         }
         Fate::Activated(ActivateReason::Unevictable) => Class::Unevictable,
         Fate::Activated(ActivateReason::StillMapped) if locked => Class::Mlocked,
-        // The 2020 patch leaves the page mapped, and says no more.
+        // SkipPinned leaves the page mapped and gives no reason.
         Fate::Activated(ActivateReason::StillMapped)
             if scene.holders.short > 0 || scene.holders.longterm > 0 =>
         {

@@ -1,18 +1,23 @@
-//! `inspect` and `record`: look, decide, print.
+//! The commands `inspect` and `record`.
 
 use crate::args::{Inspect, Record, Subject};
+use crate::file;
 use crate::model::Observed;
+use crate::output::{self, note};
 use crate::read::{self, ReadError};
 use crate::report::Report;
 use crate::snapshot;
 use crate::table::Shown;
 use anyhow::{Context, Result, bail};
-use std::io::{self, IsTerminal, Write};
-use std::process::{Child, Command, Stdio};
+use std::io;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+/// How long a started command runs before the first report, in milliseconds.
+const AFTER: u64 = 500;
 
 /// Runs `inspect`.
 pub(crate) fn run(args: &Inspect) -> Result<()> {
@@ -23,7 +28,8 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
         signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
     }
     let mut source = Source::open(&args.subject)?;
-    source.settle(Duration::from_millis(args.after), &interrupted);
+    let time = Duration::from_millis(args.after.unwrap_or(AFTER));
+    source.settle(time, &interrupted);
     let Some(every) = args.watch else {
         return print(args, &source.look()?);
     };
@@ -34,14 +40,14 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
         }
         match source.look() {
             Ok(observed) => {
-                if io::stdout().is_terminal() && !args.json {
-                    print!("\x1b[H\x1b[2J");
+                if output::is_terminal() && !args.json {
+                    output::print("\x1b[H\x1b[2J")?;
                 }
                 print(args, &observed)?;
             }
-            // It was there before: a watch ends with the process that it watches.
+            // That it ends after the first report is how a watch ends.
             Err(error) if look > 0 && is_gone(&error) => {
-                eprintln!("the process ended after {look} looks");
+                note(format_args!("the process ended after {look} report(s)"));
                 break;
             }
             Err(error) => return Err(error),
@@ -54,35 +60,32 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
 pub(crate) fn record(args: &Record) -> Result<()> {
     let text = snapshot::write(&read::observe(args.pid)?)?;
     match &args.output {
-        None => io::stdout().write_all(&text).context("standard output"),
-        Some(path) => std::fs::write(path, text).with_context(|| path.display().to_string()),
+        Some(path) if path.as_os_str() != "-" => file::write(path, &text)?,
+        _ => output::print_bytes(&text)?,
     }
+    Ok(())
 }
 
 fn print(args: &Inspect, observed: &Observed) -> Result<()> {
-    let report = Report::of(observed, args.top);
-    let mut out = io::stdout().lock();
-    if args.json {
-        serde_json::to_writer(&mut out, &report)?;
-        writeln!(out)?;
+    let top = args.top.and_then(|top| usize::try_from(top.get()).ok());
+    let report = Report::of(observed, top);
+    let printed = if args.json {
+        output::print(serde_json::to_string(&report)? + "\n")
     } else {
-        write!(
-            out,
-            "{}",
-            Shown {
-                report: &report,
-                policy: args.policy
-            }
-        )?;
-    }
-    Ok(out.flush()?)
+        output::print(Shown {
+            report: &report,
+            policy: args.policy,
+            width: output::width(),
+        })
+    };
+    Ok(printed?)
 }
 
 fn is_gone(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(ReadError::Gone(_)))
+    matches!(error.downcast_ref(), Some(ReadError::Gone(_))) || error.is::<Ended>()
 }
 
-/// Waits; `false` if it was interrupted.
+/// Waits for `time`; `false` if interrupted.
 fn pause(time: Duration, interrupted: &AtomicBool) -> bool {
     let end = Instant::now() + time;
     while Instant::now() < end {
@@ -94,7 +97,7 @@ fn pause(time: Duration, interrupted: &AtomicBool) -> bool {
     !interrupted.load(Ordering::Relaxed)
 }
 
-/// Where pages come from.
+/// Where the observed process comes from.
 enum Source {
     Live(i32),
     File(Box<Observed>),
@@ -112,7 +115,7 @@ impl Source {
         Ok(Self::Started(Started::start(&subject.command)?))
     }
 
-    /// Gives a command that was started the time to make its pages.
+    /// Lets a started command run, so that it has pages.
     fn settle(&self, time: Duration, interrupted: &AtomicBool) {
         if matches!(self, Self::Started(_)) {
             pause(time, interrupted);
@@ -124,38 +127,54 @@ impl Source {
             Self::Live(pid) => Ok(read::observe(*pid)?),
             Self::File(observed) => Ok((**observed).clone()),
             Self::Started(started) => {
-                let pid = i32::try_from(started.0.id())?;
-                if let Some(status) = started.0.try_wait()? {
-                    eprintln!("the command ended: {status}");
-                    return Err(ReadError::Gone(pid).into());
+                if let Some(status) = started.process.try_wait()? {
+                    let name = started.name.clone();
+                    return Err(Ended { name, status }.into());
                 }
-                Ok(read::observe(pid)?)
+                Ok(read::observe(i32::try_from(started.process.id())?)?)
             }
         }
     }
 }
 
-/// A command that we started, and that ends when we are done with it.
-struct Started(Child);
+/// A command that ended before it was inspected.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the command {name} ended before it was inspected ({status}); --after sets the time until then, \
+     in milliseconds"
+)]
+struct Ended {
+    name: String,
+    status: ExitStatus,
+}
+
+/// A command that this program has started, killed when dropped.
+struct Started {
+    name: String,
+    process: Child,
+}
 
 impl Started {
     fn start(command: &[String]) -> Result<Self> {
-        let Some((program, arguments)) = command.split_first() else {
+        let Some((name, arguments)) = command.split_first() else {
             bail!("no command");
         };
-        let child = Command::new(program)
+        let process = Command::new(name)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(io::stderr())
             .spawn()
-            .with_context(|| format!("cannot start {program}"))?;
-        Ok(Self(child))
+            .with_context(|| format!("cannot start {name}"))?;
+        Ok(Self {
+            name: name.clone(),
+            process,
+        })
     }
 }
 
 impl Drop for Started {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }

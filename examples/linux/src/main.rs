@@ -1,15 +1,22 @@
-//! What reclaim would do with the pages of a live Linux process, and whether the kernel agrees.
+//! Shows what page reclaim would do with the pages of a Linux process, and checks it against the
+//! running kernel.
 //!
-//! Linux's own pages plugged into `pinfold`: [`page`] implements its `PageLike` and `Vma` over what
-//! `/proc` exports, [`whatif`] its `PageOps` and page tables over a machine of one imagined page, and
-//! [`decide`] asks it for every page of a process. [`verify`] makes pages in every state it can, asks
-//! the same way, lets the kernel reclaim them, and compares.
+//! [`read`] reads a process from `/proc`, and [`model`] holds what was read. [`page`] implements
+//! pinfold's `PageLike` and `Vma` for it, and [`whatif`] implements `PageOps`, `Rmap` and `PageTables`
+//! for a simulated machine with one page. [`decide`] runs pinfold's `shrink_page` on that machine for
+//! each page of the process, and [`report`] counts the results. [`verify`] makes pages in many states,
+//! predicts in the same way what reclaim does with them, lets the kernel reclaim, and compares.
 
 mod args;
+mod check;
 mod decide;
+mod file;
 mod inspect;
+mod layout;
 mod model;
+mod output;
 mod page;
+mod pinned;
 mod read;
 mod report;
 mod snapshot;
@@ -19,32 +26,45 @@ mod verify;
 mod whatif;
 
 use args::{Cli, Command};
-use clap::Parser;
+use output::OutputError;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let command = match Cli::read(output::width()) {
+        Ok(cli) => cli.command,
+        Err(error) => return usage(&error),
+    };
+    let done = match command {
         Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Record(args) => inspect::record(&args).map(|()| ExitCode::SUCCESS),
         Command::Verify(args) => verify::run(&args),
         Command::Hold => verify::hold().map(|()| ExitCode::SUCCESS),
     };
-    match done {
-        Ok(code) => code,
-        // A reader such as `head` that has seen enough.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("pinfold-linux: {error:#}");
-            ExitCode::FAILURE
-        }
+    done.unwrap_or_else(|error| failed(&error))
+}
+
+/// Prints what the command line asks for, such as help, or what is wrong with it.
+fn usage(error: &clap::Error) -> ExitCode {
+    let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+    if error.use_stderr() {
+        output::note_lines(&error.to_string());
+        return code;
+    }
+    let printed = error
+        .print()
+        .and_then(|()| std::io::Write::flush(&mut std::io::stdout()));
+    match printed {
+        Err(source) => failed(&OutputError::new("standard output", source).into()),
+        Ok(()) => code,
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let io = cause
-            .downcast_ref::<std::io::Error>()
-            .map(std::io::Error::kind);
-        io == Some(std::io::ErrorKind::BrokenPipe)
-    })
+fn failed(error: &anyhow::Error) -> ExitCode {
+    match error.downcast_ref() {
+        Some(OutputError::Closed) => ExitCode::SUCCESS,
+        _ => {
+            output::note(format_args!("pinfold-linux: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -1,8 +1,9 @@
-//! What was seen of a process: the facts that decisions are made from, and that a snapshot keeps.
+//! The observed state of a process: what decisions are made from, and what a snapshot contains.
 
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
-/// What was seen of one process, at one time.
+/// The state of one process at one time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Observed {
@@ -13,9 +14,9 @@ pub(crate) struct Observed {
     /// Swap space that is free, in KiB.
     pub(crate) swap_free_kib: u64,
     pub(crate) process: Process,
-    /// What could not be seen, one line each.
+    /// What could not be read, one line each.
     pub(crate) unseen: Vec<String>,
-    /// Pins that the kernel tells of.
+    /// Pinned ranges that Linux exports.
     pub(crate) pins: Vec<PinnedRange>,
     pub(crate) areas: Vec<Area>,
 }
@@ -32,7 +33,7 @@ pub(crate) struct Process {
     pub(crate) pinned_kib: Option<u64>,
 }
 
-/// Addresses whose pages are pinned, as far as the kernel tells.
+/// Addresses whose pages are pinned, as far as Linux exports them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PinnedRange {
@@ -41,7 +42,7 @@ pub(crate) struct PinnedRange {
     /// How many bytes.
     pub(crate) len: u64,
     pub(crate) kind: Kind,
-    /// Who pins.
+    /// What holds the pin.
     pub(crate) by: String,
     pub(crate) evidence: Evidence,
 }
@@ -54,20 +55,20 @@ pub(crate) enum Kind {
     Longterm,
 }
 
-/// What a pinned range rests on. The kernel names addresses, never the frames behind them.
+/// What shows that a range is pinned. Linux exports addresses, not frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Evidence {
-    /// A registered buffer, and `VmPin` covers it.
+    /// A registered buffer, and `VmPin` is as large as all listed buffers.
     Accounted,
-    /// A registered buffer, but `VmPin` does not cover all that are listed.
+    /// A registered buffer, but `VmPin` is smaller than all listed buffers.
     Listed,
     /// A registered buffer of an inherited ring: `VmPin` is 0, so the pins are in another address
-    /// space. No page here is taken to be pinned by it.
+    /// space. It pins no page of this process.
     Elsewhere,
     /// A thread is inside a direct read or write of these bytes.
     InFlight,
-    /// Whoever asks holds the pin itself, and knows.
+    /// The program that asks holds the pin.
     Own,
 }
 
@@ -83,7 +84,7 @@ pub(crate) struct Area {
     pub(crate) perms: String,
     /// The file, or the name in brackets.
     pub(crate) name: String,
-    /// `VmFlags` of `smaps` that matter here, two letters each.
+    /// `VmFlags` of `smaps` that decisions use, two letters each.
     pub(crate) vm_flags: Vec<String>,
     pub(crate) dirty: Dirtiness,
     /// Whether `smaps` says that no page of it was freed lazily.
@@ -92,8 +93,8 @@ pub(crate) struct Area {
     pub(crate) runs: Vec<Run>,
 }
 
-/// What `smaps` says about the dirty bits of a VMA's page-table entries, which no file exports one
-/// by one.
+/// What `smaps` says about the dirty bits of a VMA's page-table entries. Linux does not export them
+/// one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Dirtiness {
@@ -101,7 +102,7 @@ pub(crate) enum Dirtiness {
     Clean,
     /// Every page is dirty.
     Dirty,
-    /// Some are, or nothing is known.
+    /// Some pages are dirty, or it is not known.
     Unknown,
 }
 
@@ -116,15 +117,15 @@ pub(crate) struct Run {
     pub(crate) seen: Seen,
 }
 
-/// What was seen of one page.
+/// The state of one page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum Seen {
     /// It is in swap.
     Swapped,
-    /// The kernel's page of zeroes.
+    /// The zero page.
     Zero,
-    /// It is in memory, and its frame is hidden from us.
+    /// It is in memory, but its frame is hidden from this program.
     Hidden {
         /// It belongs to a file, or is shared memory.
         file: bool,
@@ -140,7 +141,8 @@ pub(crate) struct Frame {
     /// As in `/proc/kpageflags`; of the head page, where pages are compound.
     #[serde(with = "hex")]
     pub(crate) flags: u64,
-    /// Mappings, as in `/proc/kpagecount`; of all base pages together, one for a PMD.
+    /// How often it is mapped, as in `/proc/kpagecount`: the sum over all base pages; a PMD counts as
+    /// one.
     pub(crate) maps: u32,
     /// How many base pages it has.
     pub(crate) pages: u32,
@@ -163,11 +165,20 @@ impl Area {
 }
 
 impl PinnedRange {
-    /// Whether the page at `address` is pinned by it, in this address space.
+    /// The addresses that it pins in this address space, in whole units of `unit` bytes; empty if it
+    /// pins nothing here.
+    pub(crate) fn whole_units(&self, unit: u64) -> Range<u64> {
+        if self.evidence == Evidence::Elsewhere || self.len == 0 {
+            return 0..0;
+        }
+        let end = self.start.saturating_add(self.len);
+        let rounded = end.checked_next_multiple_of(unit).unwrap_or(u64::MAX);
+        self.start / unit * unit..rounded
+    }
+
+    /// Whether it pins the page at `address`, in this address space.
     pub(crate) fn covers(&self, address: u64, page_size: u64) -> bool {
-        self.evidence != Evidence::Elsewhere
-            && address < self.start.saturating_add(self.len)
-            && self.start < address.saturating_add(page_size)
+        self.whole_units(page_size).contains(&address)
     }
 }
 

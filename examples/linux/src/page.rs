@@ -1,4 +1,4 @@
-//! Linux's words in the crate's vocabulary, and the page and the VMA that the crate is asked about.
+//! Translates the flags of Linux into those of pinfold, and implements `PageLike` and `Vma`.
 
 use crate::model::{Area, Frame};
 use pinfold::pin::{PIN_BIAS, PinCount};
@@ -25,15 +25,14 @@ pub(crate) mod kpf {
     pub(crate) const HWPOISON: u64 = 1 << 19;
     pub(crate) const KSM: u64 = 1 << 21;
     pub(crate) const ZERO_PAGE: u64 = 1 << 24;
-    /// From here on, bits for kernel developers. This one says who made a page unevictable, no more.
+    /// This and higher bits are for kernel developers.
     pub(crate) const MLOCKED: u64 = 1 << 33;
 }
 
-/// The crate's flags for a page with these `kpageflags`.
+/// Translates `kpageflags` into flags of pinfold.
 ///
-/// THP is left to [`Imagined::new`]: Linux's bit does not say it for every large folio. Whether the
-/// page is in a page cache is not exported either, but follows: what is on a list of reclaim and not
-/// anonymous is.
+/// [`Imagined::new`] adds THP, because the bit of Linux is not set for every large folio. Linux does
+/// not export whether a page is in the page cache: a page on an LRU list that is not anonymous is.
 pub(crate) const fn page_flags(word: u64) -> PageFlags {
     const TABLE: [(u64, PageFlags); 13] = [
         (kpf::ANON, PageFlags::ANON),
@@ -67,14 +66,14 @@ pub(crate) const fn page_flags(word: u64) -> PageFlags {
     flags
 }
 
-/// A VMA as the crate sees it.
+/// A VMA for pinfold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Region {
     pub(crate) flags: VmFlags,
     pub(crate) range: Range<u64>,
 }
 
-/// The crate's flags of a VMA.
+/// Translates the flags of a VMA.
 pub(crate) fn vm_flags(area: &Area) -> VmFlags {
     let mut flags = VmFlags::empty();
     for name in &area.vm_flags {
@@ -98,20 +97,19 @@ impl Vma for Region {
     }
 }
 
-/// References and pins on a page beyond those that its exported state explains.
-///
-/// Linux exports neither. Whoever asks says what is assumed, and asks once for each assumption.
+/// References and pins on a page beyond those that its exported state explains. Linux exports
+/// neither, so they are an assumption of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Holders {
     pub(crate) short: u32,
     pub(crate) longterm: u32,
-    /// References that are no pins.
+    /// References that are not pins.
     pub(crate) others: u32,
     /// Whether the page keeps an exact count of its pins beside its references.
     pub(crate) exact: bool,
 }
 
-/// A page as it would be, on which reclaim may be tried out: nothing it does reaches the machine.
+/// A simulated page with the state of a real one.
 #[derive(Debug)]
 pub(crate) struct Imagined {
     pub(crate) flags: Cell<PageFlags>,
@@ -122,7 +120,7 @@ pub(crate) struct Imagined {
 }
 
 impl Imagined {
-    /// The page with this frame and these holders, isolated by a reclaimer.
+    /// The page with this frame and these holders, isolated from its LRU list.
     pub(crate) fn new(frame: &Frame, holders: Holders) -> Self {
         let mut flags = page_flags(frame.flags);
         if frame.pages > 1 && !flags.contains(PageFlags::HUGETLB) {
@@ -144,7 +142,7 @@ impl Imagined {
         page
     }
 
-    /// The references that its state explains now.
+    /// The references that its present state explains.
     pub(crate) fn explained(&self) -> u32 {
         self.explained_refs(self.flags(), self.map_count())
     }
@@ -189,7 +187,7 @@ impl PageLike for Imagined {
 mod tests {
     use super::*;
 
-    /// Fails if a bit is translated into another flag, dropped, or invented.
+    /// Fails if a bit is translated into another flag, dropped, or added.
     #[test]
     fn each_bit_has_one_flag() {
         let expected = [
@@ -217,7 +215,7 @@ mod tests {
         assert_eq!(page_flags(!known), PageFlags::empty());
     }
 
-    /// Fails if a pin stops being worth its bias, or an unknown count is called exact.
+    /// Fails if a pin does not count as its bias, or an unknown count is called exact.
     #[test]
     fn holders_are_in_the_reference_count() {
         let frame = Frame {

@@ -1,7 +1,8 @@
-//! What was decided, counted: for each VMA, for each policy, and by whom pages are pinned.
+//! Counts the decisions about the pages of a process: by VMA, by policy, and by pinned range.
 
 use crate::decide::{Class, Decider, Facts, Hidden, Policy, Sure};
-use crate::model::{Area, Evidence, Kind, Observed, Process, Seen};
+use crate::model::{Area, Evidence, Kind, Observed, PinnedRange, Process, Seen};
+use crate::pinned::{Pinned, Resident};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ pub(crate) struct Report {
     /// By policy.
     pub(crate) totals: BTreeMap<Policy, Tally>,
     pub(crate) areas: Vec<AreaLine>,
-    /// VMAs with pages that are not listed, because only the largest were asked for.
+    /// How many VMAs with pages are not listed, because only the largest were asked for.
     pub(crate) areas_left_out: usize,
 }
 
@@ -48,13 +49,13 @@ pub(crate) struct AreaLine {
     pub(crate) policies: BTreeMap<Policy, Tally>,
 }
 
-/// Pages in memory, by what becomes of them; each page counts once in each of the first two.
+/// Pages in memory, counted by decision. Each page is counted once in `classes` and once in `sure`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Tally {
     pub(crate) classes: BTreeMap<Class, u64>,
     pub(crate) sure: BTreeMap<Sure, u64>,
-    /// Pages whose decision this would change, were it so.
-    pub(crate) unless: BTreeMap<Hidden, u64>,
+    /// Pages whose decision this hidden thing would change.
+    pub(crate) depends_on: BTreeMap<Hidden, u64>,
 }
 
 impl Tally {
@@ -65,7 +66,7 @@ impl Tally {
     fn add(&mut self, other: &Self) {
         sum(&mut self.classes, &other.classes);
         sum(&mut self.sure, &other.sure);
-        sum(&mut self.unless, &other.unless);
+        sum(&mut self.depends_on, &other.depends_on);
     }
 }
 
@@ -76,14 +77,15 @@ fn sum<K: Ord + Copy>(into: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
 }
 
 impl Report {
-    /// Decides about every page; lists only the `top` VMAs with the most pages in memory.
+    /// Decides about every page under every policy. With `top`, only that many VMAs are listed: those
+    /// with the most pages in memory.
     pub(crate) fn of(observed: &Observed, top: Option<usize>) -> Self {
-        let mut decider = Decider::default();
+        let (mut decider, mut pinned) = (Decider::default(), Pinned::of(observed));
         let mut areas: Vec<_> = observed
             .areas
             .iter()
             .filter(|area| !area.runs.is_empty())
-            .map(|area| line(observed, area, &mut decider))
+            .map(|area| line(observed, area, &mut decider, &mut pinned))
             .collect();
         let mut totals: BTreeMap<Policy, Tally> = Policy::ALL
             .iter()
@@ -115,10 +117,16 @@ impl Report {
     }
 }
 
-fn line(observed: &Observed, area: &Area, decider: &mut Decider) -> AreaLine {
+fn line(
+    observed: &Observed,
+    area: &Area,
+    decider: &mut Decider,
+    pinned: &mut Pinned<'_>,
+) -> AreaLine {
     let mut policies: BTreeMap<Policy, Tally> = BTreeMap::new();
     let mut huge = 0;
-    for (facts, pages) in states(observed, area) {
+    for (seen, pin, pages) in pinned.states(area) {
+        let facts = Facts::of(observed, area, seen, pin);
         if matches!(facts.seen, Seen::Frame(frame) if frame.pages > 1) {
             huge += pages;
         }
@@ -129,8 +137,8 @@ fn line(observed: &Observed, area: &Area, decider: &mut Decider) -> AreaLine {
             };
             *tally.classes.entry(decision.class).or_default() += pages;
             *tally.sure.entry(decision.sure).or_default() += pages;
-            for hidden in decision.unless() {
-                *tally.unless.entry(hidden).or_default() += pages;
+            for hidden in decision.depends_on() {
+                *tally.depends_on.entry(hidden).or_default() += pages;
             }
         }
     }
@@ -147,53 +155,15 @@ fn line(observed: &Observed, area: &Area, decider: &mut Decider) -> AreaLine {
     }
 }
 
-/// The pages of an area by their state. A large page is pinned as a whole, so a pin on one of its
-/// pages counts for all of them in this area.
-fn states(observed: &Observed, area: &Area) -> Vec<(Facts, u64)> {
-    let size = observed.page_size;
-    let near = observed
-        .pins
-        .iter()
-        .filter(|pin| pin.start < area.end && area.start < pin.start.saturating_add(pin.len));
-    let near: Vec<_> = near.collect();
-    let mut states = Vec::new();
-    for run in &area.runs {
-        if near.is_empty() {
-            states.push((Facts::of(observed, area, run.seen, None), run.pages));
-            continue;
-        }
-        let reach = match run.seen {
-            Seen::Frame(frame) if frame.pmd => u64::from(frame.pages) * size,
-            _ => size,
-        };
-        for page in run.at..run.at + run.pages {
-            let address = area.start + page * size;
-            let pin = near
-                .iter()
-                .find(|pin| pin.covers(address / reach * reach, reach));
-            states.push((Facts::of(observed, area, run.seen, pin.copied()), 1));
-        }
-    }
-    states
-}
-
 fn pins(observed: &Observed) -> Vec<PinLine> {
-    let size = observed.page_size;
-    let covered = |pin: &crate::model::PinnedRange| {
-        let pages = observed.areas.iter().flat_map(|area| {
-            let runs = area.runs.iter().filter(|run| run.seen != Seen::Swapped);
-            let pages = runs.flat_map(|run| run.at..run.at + run.pages);
-            pages.map(|page| area.start + page * size)
-        });
-        pages.filter(|address| pin.covers(*address, size)).count() as u64
-    };
-    let line = |pin: &crate::model::PinnedRange| PinLine {
+    let resident = Resident::of(observed);
+    let line = |pin: &PinnedRange| PinLine {
         start: pin.start,
         len: pin.len,
         kind: pin.kind,
         by: pin.by.clone(),
         evidence: pin.evidence,
-        resident: covered(pin),
+        resident: resident.covered(pin),
     };
     observed.pins.iter().map(line).collect()
 }

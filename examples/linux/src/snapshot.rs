@@ -1,45 +1,52 @@
-//! Snapshots: what was seen of a process, as a file, so that decisions can be made elsewhere.
+//! Writes and reads snapshots: the observed state of a process as a file, to be inspected later or on
+//! another machine.
 //!
-//! JSON with a name and a version in front. Frame numbers are left out: no decision needs them, and
-//! they are nobody's business.
+//! A snapshot is JSON that begins with a format and a version. It has no frame numbers: no decision
+//! needs them, and they would help an attacker. A snapshot that is read is untrusted: its size is
+//! limited, its fields are checked, and every decision about it takes bounded time.
 
+use crate::check::{Inconsistent, check};
 use crate::model::Observed;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::Formatter;
-use std::fs;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 const FORMAT: &str = "pinfold-linux snapshot";
 const VERSION: u32 = 1;
 
-/// Why a file is no snapshot.
+/// Larger than the snapshot of a process with ten million distinct runs of pages.
+const MAX_BYTES: u64 = 1 << 30;
+/// Enough to see that a file is not JSON, before all of it is read.
+const FIRST_BYTES: u64 = 4096;
+
+/// Why a snapshot cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SnapshotError {
-    #[error("{path}: {source}")]
+    #[error("cannot read {path}")]
     Io { path: PathBuf, source: io::Error },
-    /// Not JSON, or a field is missing, unknown or wrong.
-    #[error("{path}: line {line}, column {column}, field {field:?}: {message}")]
+    /// Not JSON, or a field is missing, unknown or of the wrong type.
+    #[error("{path}: line {line}, column {column}{field}: {message}")]
     Bad {
         path: PathBuf,
         line: usize,
         column: usize,
+        /// Empty, or the field after a comma.
         field: String,
         message: String,
     },
     /// It is something else.
-    #[error("{path}: field \"format\": {found:?} instead of {FORMAT:?}")]
+    #[error("{path}: field format is {found:?}, and that of a snapshot is {FORMAT:?}")]
     Format { path: PathBuf, found: String },
-    /// A newer program wrote it.
-    #[error("{path}: field \"version\": {found}, and this program reads version {VERSION}")]
+    /// Another version of this program wrote it.
+    #[error("{path}: field version is {found}, and this program reads version {VERSION}")]
     Version { path: PathBuf, found: u32 },
+    #[error("{path}: larger than {} MiB, which no snapshot is", MAX_BYTES >> 20)]
+    Large { path: PathBuf },
     /// The fields contradict each other.
-    #[error("{path}: field {field:?}: {message}")]
-    Inconsistent {
-        path: PathBuf,
-        field: String,
-        message: &'static str,
-    },
+    #[error("{path}")]
+    Inconsistent { path: PathBuf, source: Inconsistent },
 }
 
 #[derive(Serialize)]
@@ -65,7 +72,7 @@ struct Body {
     observed: Observed,
 }
 
-/// The snapshot as text.
+/// The snapshot as JSON.
 pub(crate) fn write(observed: &Observed) -> serde_json::Result<Vec<u8>> {
     let mut text = Vec::new();
     let mut json = serde_json::Serializer::with_formatter(&mut text, Lines::default());
@@ -79,15 +86,15 @@ pub(crate) fn write(observed: &Observed) -> serde_json::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// JSON with a line for each run of pages, so that a file is short, and its differences are shown
-/// run by run.
+/// A JSON formatter that writes each run of pages on one line, so that files are short and can be
+/// compared line by line.
 #[derive(Default)]
 struct Lines {
     depth: usize,
     filled: bool,
 }
 
-/// Values that lie deeper share a line.
+/// Values nested deeper than this share a line.
 const DEPTH: usize = 5;
 
 impl Lines {
@@ -153,14 +160,15 @@ impl Formatter for Lines {
     }
 }
 
-/// Reads a snapshot.
+/// Reads a snapshot from a file, or from standard input if the path is `-`.
+///
+/// # Errors
+///
+/// It cannot be read, is not a snapshot, or contradicts itself; with the place.
 pub(crate) fn read(path: &Path) -> Result<Observed, SnapshotError> {
-    let io = |source| SnapshotError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let text = fs::read_to_string(path).map_err(io)?;
-    // The name and the version first, so that a newer file is called newer, and not broken.
+    let text = read_text(path)?;
+    let path = &name_of(path);
+    // Format and version first, so that a newer file is called newer, and not broken.
     let header: Header = parse(path, &text)?;
     if header.format != FORMAT {
         return Err(SnapshotError::Format {
@@ -175,55 +183,71 @@ pub(crate) fn read(path: &Path) -> Result<Observed, SnapshotError> {
         });
     }
     let body: Body = parse(path, &text)?;
-    check(path, &body.observed)?;
+    check(&body.observed).map_err(|source| SnapshotError::Inconsistent {
+        path: path.to_owned(),
+        source,
+    })?;
     Ok(body.observed)
 }
 
-fn parse<'de, T: Deserialize<'de>>(path: &Path, text: &'de str) -> Result<T, SnapshotError> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let field = error.path().to_string();
-        let inner = error.into_inner();
-        SnapshotError::Bad {
-            path: path.to_owned(),
-            line: inner.line(),
-            column: inner.column(),
-            field,
-            message: inner.to_string(),
-        }
-    })
+/// How messages call the file.
+fn name_of(path: &Path) -> PathBuf {
+    match path.to_str() {
+        Some("-") => PathBuf::from("standard input"),
+        _ => path.to_owned(),
+    }
 }
 
-/// What the types do not rule out.
-fn check(path: &Path, observed: &Observed) -> Result<(), SnapshotError> {
-    let bad = |field: String, message| {
-        Err(SnapshotError::Inconsistent {
-            path: path.to_owned(),
-            field,
-            message,
-        })
+/// Reads the file, but no more of it than a snapshot can have.
+fn read_text(path: &Path) -> Result<Vec<u8>, SnapshotError> {
+    let name = name_of(path);
+    let io = |source| SnapshotError::Io {
+        path: name.clone(),
+        source,
     };
-    if !observed.page_size.is_power_of_two() {
-        return bad("observed.page_size".to_owned(), "not a power of two");
+    let mut from: Box<dyn Read> = if path.as_os_str() == "-" {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(File::open(path).map_err(io)?)
+    };
+    let mut text = Vec::new();
+    let mut first = from.by_ref().take(FIRST_BYTES);
+    first.read_to_end(&mut text).map_err(io)?;
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return Err(SnapshotError::Bad {
+            path: name,
+            line: 1,
+            column: 1,
+            field: String::new(),
+            message: "not a snapshot, which is a JSON object".to_owned(),
+        });
     }
-    for (i, area) in observed.areas.iter().enumerate() {
-        let Some(len) = area.end.checked_sub(area.start) else {
-            return bad(format!("observed.areas[{i}].end"), "before the start");
+    let mut rest = from.take(MAX_BYTES + 1 - FIRST_BYTES);
+    rest.read_to_end(&mut text).map_err(io)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(SnapshotError::Large { path: name });
+    }
+    Ok(text)
+}
+
+fn parse<'de, T: Deserialize<'de>>(path: &Path, text: &'de [u8]) -> Result<T, SnapshotError> {
+    let mut json = serde_json::Deserializer::from_slice(text);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let field = match error.path().to_string() {
+            // Syntax errors are in no field.
+            unknown if unknown == "." || unknown == "?" => String::new(),
+            field => format!(", field {field}"),
         };
-        let mut next = 0;
-        for (j, run) in area.runs.iter().enumerate() {
-            let field = || format!("observed.areas[{i}].runs[{j}]");
-            let Some(end) = run.at.checked_add(run.pages) else {
-                return bad(field(), "too many pages");
-            };
-            if run.at < next || run.pages == 0 {
-                return bad(field(), "out of order, or empty");
-            }
-            if end > len / observed.page_size {
-                return bad(field(), "outside its VMA");
-            }
-            next = end;
+        let inner = error.into_inner();
+        let (line, column) = (inner.line(), inner.column());
+        let message = inner.to_string();
+        let place = format!(" at line {line} column {column}");
+        SnapshotError::Bad {
+            path: path.to_owned(),
+            line,
+            column,
+            field,
+            message: message.strip_suffix(&place).unwrap_or(&message).to_owned(),
         }
-    }
-    Ok(())
+    })
 }

@@ -1,4 +1,4 @@
-//! The one room with `unsafe`: memory that is mapped, and calls that no crate covers.
+//! The only module with `unsafe`: mapped memory, and system calls that no crate covers.
 #![allow(unsafe_code)]
 
 use io_uring::IoUring;
@@ -38,7 +38,7 @@ pub(crate) struct PmScanArg {
     pub(crate) return_mask: u64,
 }
 
-/// `PAGEMAP_SCAN` without write-protecting anything; how many regions were filled.
+/// Calls `PAGEMAP_SCAN` without write protection. Returns how many regions were filled.
 pub(crate) fn pagemap_scan(
     pagemap: &File,
     arg: &mut PmScanArg,
@@ -74,8 +74,8 @@ unsafe impl Ioctl for Scan<'_> {
     }
 }
 
-/// Memory of our own, unmapped when dropped. Its pages are touched through raw pointers alone, so
-/// that the kernel and devices may do with them what they like.
+/// Memory of this process, unmapped when dropped. It is accessed through raw pointers only, so that
+/// the kernel and devices may change it at any time.
 #[derive(Debug)]
 pub(crate) struct Memory {
     start: *mut u8,
@@ -91,16 +91,16 @@ impl Memory {
             MapFlags::PRIVATE
         };
         let all = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice disturbs nobody.
+        // SAFETY: a new mapping at an address that the kernel chooses overlaps no other.
         let start = unsafe { mm::mmap_anonymous(ptr::null_mut(), len, all, how) }?;
         let start = start.cast();
         Self { start, len }.apart()
     }
 
-    /// A file's pages, shared with everybody who has it open.
+    /// The pages of a file, shared.
     pub(crate) fn file(file: &File, len: usize) -> Result<Self> {
         let all = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: as above; the file is ours, and nobody makes it shorter.
+        // SAFETY: as above; nobody else has the file, so it is not truncated.
         let start = unsafe { mm::mmap(ptr::null_mut(), len, all, MapFlags::SHARED, file, 0) }?;
         let start = start.cast();
         Self { start, len }.apart()
@@ -122,8 +122,8 @@ impl Memory {
         Ok(memory)
     }
 
-    /// Keeps it a VMA of its own, so that what `smaps` says is said of it alone: VMAs with other
-    /// flags are not merged with it.
+    /// Keeps it a separate VMA, so that `smaps` is about it alone: VMAs with different flags are not
+    /// merged.
     fn apart(self) -> Result<Self> {
         self.advise(Advice::LinuxDontDump)?;
         Ok(self)
@@ -152,7 +152,7 @@ impl Memory {
             let byte = unsafe { self.start.add(at) };
             if write {
                 // SAFETY: the byte is mapped for as long as `self` lives; volatile, because the
-                // kernel looks on.
+                // kernel observes the access.
                 unsafe { byte.write_volatile(0x5a) };
             } else {
                 // SAFETY: as above.
@@ -163,8 +163,7 @@ impl Memory {
 
     /// Advises the kernel about all of it.
     pub(crate) fn advise(&self, advice: Advice) -> Result<()> {
-        // SAFETY: what advice does to the content of our own pages matters to nobody else, and
-        // nothing refers to that content.
+        // SAFETY: the range is mapped and belongs to `self`, and nothing relies on its content.
         unsafe { mm::madvise(self.start.cast(), self.len, advice) }
     }
 
@@ -173,7 +172,7 @@ impl Memory {
         unsafe { mm::mlock(self.start.cast(), self.len) }
     }
 
-    /// Takes every access right away.
+    /// Removes all access rights (`PROT_NONE`).
     pub(crate) fn forbid(&self) -> Result<()> {
         // SAFETY: no reference into the range exists; `touch` is not called after this.
         unsafe { mm::mprotect(self.start.cast(), self.len, mm::MprotectFlags::empty()) }
@@ -190,18 +189,17 @@ impl Memory {
         Ok(pages.iter().map(|page| page & 1 != 0).collect())
     }
 
-    /// Registers it with a ring, which pins it for as long as it is registered.
+    /// Registers it with a ring, which pins it until it is unregistered.
     pub(crate) fn register(&self, ring: &IoUring) -> std::io::Result<()> {
         let buffer = libc::iovec {
             iov_base: self.start.cast(),
             iov_len: self.len,
         };
-        // SAFETY: the pages outlive the registration where it matters, since a pin keeps them; no
-        // request ever uses the buffer.
+        // SAFETY: the pins keep the pages until they are unregistered; no request uses the buffer.
         unsafe { ring.submitter().register_buffers(&[buffer]) }
     }
 
-    /// Lets a pipe hold a reference to each of its pages (`vmsplice`); how many bytes.
+    /// Adds its pages to a pipe, which holds a reference to each (`vmsplice`). Returns how many bytes.
     pub(crate) fn splice_into(&self, pipe: &OwnedFd) -> Result<usize> {
         // SAFETY: the bytes are mapped; nobody writes to them while the slice lives.
         let bytes = unsafe { std::slice::from_raw_parts(self.start, self.len) };
@@ -212,21 +210,21 @@ impl Memory {
     }
 }
 
-/// The range of a [`Memory`] that a thread reads into. It is for memory that is mapped until the
-/// process ends, or until the thread has ended.
+/// The range of a [`Memory`] that a thread reads into. The memory has to stay mapped until the thread
+/// ends.
 #[derive(Debug)]
 pub(crate) struct View {
     start: *mut u8,
     len: usize,
 }
 
-// SAFETY: the range is only ever given to the kernel.
+// SAFETY: the range is only given to the kernel.
 unsafe impl Send for View {}
 
 impl View {
-    /// Reads from a file straight into it. Blocks; the content is nobody's.
+    /// Reads from a file into it. Blocks.
     pub(crate) fn fill_from(&self, file: &File) -> Result<usize> {
-        // SAFETY: the kernel checks the range: were it unmapped meanwhile, the read would fail.
+        // SAFETY: the kernel checks the range; if it is unmapped, the read fails.
         let got = unsafe { libc::pread(file.as_raw_fd(), self.start.cast(), self.len, 0) };
         usize::try_from(got).map_err(|_| last_error())
     }
@@ -234,7 +232,7 @@ impl View {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and nothing refers to it any more.
+        // SAFETY: the mapping belongs to `self`, and nothing refers to it any more.
         let _ = unsafe { mm::munmap(self.start.cast(), self.len) };
     }
 }
@@ -245,11 +243,11 @@ pub(crate) fn fork() -> nix::Result<ForkResult> {
     unsafe { nix::unistd::fork() }
 }
 
-/// Gives this thread, and what it starts, mounts of its own that nobody else sees.
+/// Moves this thread, and what it starts, to a new mount namespace.
 pub(crate) fn own_mounts() -> Result<()> {
     use rustix::mount::{MountPropagationFlags, mount_change};
     use rustix::thread::{UnshareFlags, unshare_unsafe};
-    // SAFETY: mounts are no memory, and open files stay as they are.
+    // SAFETY: a mount namespace affects neither memory nor open files.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
     mount_change(
         "/",
@@ -257,13 +255,13 @@ pub(crate) fn own_mounts() -> Result<()> {
     )
 }
 
-/// Swaps to a device or file from now on.
+/// Enables swap on a device or file.
 pub(crate) fn swap_on(path: &CStr) -> Result<()> {
     // SAFETY: the path is a C string.
     outcome(unsafe { libc::swapon(path.as_ptr(), 0) })
 }
 
-/// No longer swaps to it; brings back what is there.
+/// Disables swap on it, after reading back what is there.
 pub(crate) fn swap_off(path: &CStr) -> Result<()> {
     // SAFETY: the path is a C string.
     outcome(unsafe { libc::swapoff(path.as_ptr()) })

@@ -1,60 +1,90 @@
-//! A report as text for a terminal.
+//! Shows a report as text, no wider than the output.
 
 use crate::decide::{Class, Hidden, Policy, Sure};
+use crate::layout::{fits, lines, new_table};
 use crate::model::{Evidence, Kind};
-use crate::report::{Report, Tally};
-use comfy_table::{CellAlignment, Table, presets};
+use crate::output::{plain, wrapped};
+use crate::report::{AreaLine, Report, Tally};
+use comfy_table::{CellAlignment, Table};
 use std::fmt::{self, Display, Formatter};
 
-/// A report, shown for one policy.
+/// A report, with the table of VMAs for one policy.
 #[derive(Debug)]
 pub(crate) struct Shown<'a> {
     pub(crate) report: &'a Report,
     pub(crate) policy: Policy,
+    /// The width of the output in characters.
+    pub(crate) width: usize,
 }
 
 impl Display for Shown<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Report {
-            process,
-            kernel,
-            resident,
-            swapped,
-            ..
-        } = self.report;
+        let report = self.report;
         let kib = |size: Option<u64>| size.map_or("unknown".to_owned(), |kib| format!("{kib} KiB"));
-        writeln!(
-            f,
-            "{} (pid {}) on {kernel}: {resident} pages in memory, {swapped} in swap; VmLck {}, VmPin {}",
-            process.command,
-            process.pid,
-            kib(process.locked_kib),
-            kib(process.pinned_kib),
-        )?;
-        self.areas(f)?;
-        self.totals(f)?;
+        let head = format!(
+            "{} (process {}) on {}",
+            report.process.command, report.process.pid, report.kernel
+        );
+        self.line(f, &head)?;
+        let sizes = format!(
+            "{} pages in memory, {} in swap; VmLck {}, VmPin {}",
+            report.resident,
+            report.swapped,
+            kib(report.process.locked_kib),
+            kib(report.process.pinned_kib),
+        );
+        self.line(f, &sizes)?;
+        if !report.areas.is_empty() {
+            self.areas(f)?;
+        }
+        if report.resident > 0 {
+            self.totals(f)?;
+        }
+        self.depends(f)?;
         self.pins(f)?;
-        for line in &self.report.unseen {
-            writeln!(f, "not seen: {line}")?;
+        for line in &report.unseen {
+            self.line(f, &format!("not seen: {line}"))?;
         }
         Ok(())
     }
 }
 
 impl Shown<'_> {
+    fn line(&self, f: &mut Formatter<'_>, text: &str) -> fmt::Result {
+        f.write_str(&wrapped(text, self.width))
+    }
+
     fn areas(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let used: Vec<_> = Class::ALL
-            .into_iter()
-            .filter(|class| self.report.totals[&self.policy].of(*class) > 0)
-            .collect();
+        let wide = self.wide_areas();
+        let table = if fits(&wide, self.width) {
+            wide
+        } else {
+            self.narrow_areas()
+        };
+        writeln!(f)?;
+        let title = format!(
+            "Decisions of {} by VMA, in pages:",
+            policy_name(self.policy)
+        );
+        self.line(f, &title)?;
+        writeln!(f, "{}", lines(table, self.width))?;
+        match self.report.areas_left_out {
+            0 => Ok(()),
+            more => self.line(f, &format!("({more} more VMAs are counted below)")),
+        }
+    }
+
+    /// A column for each decision.
+    fn wide_areas(&self) -> Table {
+        let used = used(&[&self.report.totals[&self.policy]]);
         let mut header = vec!["addresses", "perms", "what", "pages", "huge"];
         header.extend(used.iter().map(|class| class_name(*class)));
         let mut table = new_table(&header, 3);
         for area in &self.report.areas {
             let mut row = vec![
                 format!("{:x}-{:x}", area.start, area.end),
-                area.perms.clone(),
-                short(&area.name).to_owned(),
+                plain(&area.perms),
+                short(&area.name),
                 area.resident.to_string(),
                 number(area.huge),
             ];
@@ -62,39 +92,91 @@ impl Shown<'_> {
             row.extend(used.iter().map(|class| number(tally.of(*class))));
             table.add_row(row);
         }
-        writeln!(f, "\nunder {}, by VMA:\n{table}", policy_name(self.policy))?;
-        match self.report.areas_left_out {
-            0 => Ok(()),
-            more => writeln!(f, "and {more} more VMAs with pages, counted below"),
+        table
+    }
+
+    /// The decisions in words: most VMAs have one or two.
+    fn narrow_areas(&self) -> Table {
+        let huge = self.report.areas.iter().any(|area| area.huge > 0);
+        let mut header = vec!["start", "perms", "what", "pages"];
+        header.extend(huge.then_some("huge"));
+        header.push("decisions");
+        let mut table = new_table(&header, 3);
+        if let Some(decisions) = table.column_iter_mut().last() {
+            decisions.set_cell_alignment(CellAlignment::Left);
         }
+        for area in &self.report.areas {
+            let mut row = vec![
+                format!("{:x}", area.start),
+                plain(&area.perms),
+                short(&area.name),
+                area.resident.to_string(),
+            ];
+            row.extend(huge.then(|| number(area.huge)));
+            row.push(self.decisions(area));
+            table.add_row(row);
+        }
+        table
+    }
+
+    fn decisions(&self, area: &AreaLine) -> String {
+        let tally = &area.policies[&self.policy];
+        let words: Vec<_> = tally
+            .classes
+            .iter()
+            .map(|(class, pages)| match *pages {
+                all if all == area.resident => format!("all {}", class_name(*class)),
+                pages => format!("{pages} {}", class_name(*class)),
+            })
+            .collect();
+        words.join(", ")
     }
 
     fn totals(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let used: Vec<_> = Class::ALL
-            .into_iter()
-            .filter(|class| {
-                self.report
-                    .totals
-                    .values()
-                    .any(|tally| tally.of(*class) > 0)
-            })
-            .collect();
-        let mut header = vec!["policy"];
-        header.extend(used.iter().map(|class| class_name(*class)));
-        header.extend(["certain", "reported", "unless", "unknown"]);
+        let totals: Vec<_> = self.report.totals.values().collect();
+        let mut header = vec!["decision"];
+        header.extend(self.report.totals.keys().map(|policy| policy_name(*policy)));
         let mut table = new_table(&header, 1);
-        for (policy, tally) in &self.report.totals {
-            let mut row = vec![policy_name(*policy).to_owned()];
-            row.extend(used.iter().map(|class| number(tally.of(*class))));
-            let sure = [Sure::Certain, Sure::Reported, Sure::Unless, Sure::Unknown];
-            row.extend(
-                sure.iter()
-                    .map(|sure| number(tally.sure.get(sure).copied().unwrap_or(0))),
-            );
+        for class in used(&totals) {
+            let mut row = vec![class_name(class).to_owned()];
+            row.extend(totals.iter().map(|tally| number(tally.of(class))));
             table.add_row(row);
         }
-        writeln!(f, "\nin total, and how sure:\n{table}")?;
-        unless(&self.report.totals[&self.policy], f)
+        writeln!(f, "\nIn total:\n{}", lines(table, self.width))?;
+
+        header[0] = "certainty";
+        let mut table = new_table(&header, 1);
+        for (sure, name) in [
+            (Sure::Certain, "certain"),
+            (Sure::Reported, "reported"),
+            (Sure::Depends, "depends"),
+            (Sure::Unknown, "unknown"),
+        ] {
+            let count = |tally: &&Tally| tally.sure.get(&sure).copied().unwrap_or(0);
+            let mut row = vec![name.to_owned()];
+            row.extend(totals.iter().map(|tally| number(count(tally))));
+            table.add_row(row);
+        }
+        writeln!(f, "\n{}", lines(table, self.width))
+    }
+
+    /// What the decisions depend on that Linux does not export.
+    fn depends(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (hidden, pages) in &self.report.totals[&self.policy].depends_on {
+            let what = match hidden {
+                Hidden::ShortPin => "a short pin, which Linux does not export",
+                Hidden::LongtermPin => {
+                    "a long-term pin that is not an io_uring buffer, which Linux does not export"
+                }
+                Hidden::Reference => "a further reference, which Linux does not export",
+                Hidden::PteDirty => {
+                    "a dirty bit in a page-table entry, which Linux does not export"
+                }
+            };
+            let line = format!("{pages} of these decisions would change with {what}");
+            self.line(f, &line)?;
+        }
+        Ok(())
     }
 
     fn pins(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -104,45 +186,33 @@ impl Shown<'_> {
                 Kind::Short => "for a short time",
             };
             let evidence = match pin.evidence {
-                Evidence::Accounted => "VmPin covers it",
-                Evidence::Listed => "VmPin does not cover all that is listed",
+                Evidence::Accounted => "VmPin includes it",
+                Evidence::Listed => "VmPin does not include all listed buffers",
                 Evidence::Elsewhere => "in another address space",
                 Evidence::InFlight => "if its I/O has begun",
-                Evidence::Own => "our own",
+                Evidence::Own => "made by this program",
             };
             let (start, end) = (pin.start, pin.start.saturating_add(pin.len));
             let (by, resident) = (&pin.by, pin.resident);
-            writeln!(
-                f,
-                "pinned {kind}: {start:x}-{end:x}, {resident} pages, by {by} ({evidence})"
-            )?;
+            let line =
+                format!("pinned {kind}: {start:x}-{end:x}, {resident} pages, by {by} ({evidence})");
+            self.line(f, &line)?;
         }
         Ok(())
     }
 }
 
-/// What the decisions hang on, as far as it is hidden.
-fn unless(tally: &Tally, f: &mut Formatter<'_>) -> fmt::Result {
-    for (hidden, pages) in &tally.unless {
-        let what = match hidden {
-            Hidden::ShortPin => "a short pin (Linux exports no pin counts)",
-            Hidden::LongtermPin => "a long-term pin that is no io_uring buffer (nor exported)",
-            Hidden::Reference => "another reference (Linux exports no reference counts)",
-            Hidden::PteDirty => "a write that only the page table knows of",
-        };
-        writeln!(
-            f,
-            "unless: {pages} pages would be decided otherwise by {what}"
-        )?;
-    }
-    Ok(())
+/// The classes that any of these have pages in.
+fn used(tallies: &[&Tally]) -> Vec<Class> {
+    let is_used = |class: &Class| tallies.iter().any(|tally| tally.of(*class) > 0);
+    Class::ALL.into_iter().filter(is_used).collect()
 }
 
 fn class_name(class: Class) -> &'static str {
     match class {
         Class::Reclaimable => "reclaimable",
         Class::Pinned => "pinned",
-        Class::Held => "unmapped, held",
+        Class::Held => "unmapped and held",
         Class::Mlocked => "mlocked",
         Class::Unevictable => "unevictable",
         Class::Dirty => "dirty",
@@ -164,16 +234,6 @@ fn policy_name(policy: Policy) -> &'static str {
     }
 }
 
-/// A table whose columns from `numbers` on are numbers.
-pub(crate) fn new_table(header: &[&str], numbers: usize) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header);
-    for column in table.column_iter_mut().skip(numbers) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
-}
-
 fn number(pages: u64) -> String {
     match pages {
         0 => "-".to_owned(),
@@ -181,10 +241,10 @@ fn number(pages: u64) -> String {
     }
 }
 
-/// The end of a name that is long.
-fn short(name: &str) -> &str {
+/// The name without the directory.
+fn short(name: &str) -> String {
     match name.rsplit_once('/') {
-        Some((_, file)) if !file.is_empty() => file,
-        _ => name,
+        Some((_, file)) if !file.is_empty() => plain(file),
+        _ => plain(name),
     }
 }

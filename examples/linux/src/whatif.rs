@@ -1,4 +1,4 @@
-//! A machine of one page, on which the crate's `shrink_page` runs to see what would happen.
+//! A simulated machine with one page, on which pinfold's `shrink_page` runs to see what would happen.
 
 use crate::model::Frame;
 use crate::page::{Holders, Imagined, Region};
@@ -7,12 +7,13 @@ use pinfold::reclaim::{
     shrink_page,
 };
 use pinfold::{
-    Attempt, Cleared, Entry, FlushDebt, FlushMode, NewEntry, NextVma, PageFlags, PageLike,
-    PageTables, PinPolicy, PteFlags, Rmap, UnmapFlags, UnmapRequest, VmFlags, try_to_unmap,
+    Attempt, Cleared, Entry, FlushDebt, FlushMode, NewEntry, NextVma, Outcome, PageFlags, PageLike,
+    PageTables, PinPolicy, PteFlags, Rmap, UnmapError, UnmapFlags, UnmapRequest, VmFlags,
+    try_to_unmap,
 };
 use std::convert::Infallible;
 
-/// All that a fate depends on.
+/// The state of the machine: everything that the result depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Scene {
     pub(crate) frame: Frame,
@@ -20,28 +21,36 @@ pub(crate) struct Scene {
     pub(crate) holders: Holders,
     /// Whether the page was written through its page-table entry.
     pub(crate) pte_dirty: bool,
-    /// Whether swap has room.
+    /// Whether there is free swap.
     pub(crate) swap: bool,
 }
 
-/// How it ended: the fate, and what is left in the page table.
+/// The result: the fate of the page, and what is left in the page table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Played {
     pub(crate) fate: Fate,
     /// Whether an entry still maps the page.
     pub(crate) mapped: bool,
-    /// Whether the entries that mapped it lead to swap now.
+    /// Whether its entries were replaced by swap entries.
     pub(crate) swap_entry: bool,
-    /// Whether swap is its backing store, which a lazily freed page may come to be again.
+    /// Whether it is swap-backed; a lazily freed page may become so again.
     pub(crate) swap_backed: bool,
 }
 
-/// Tries out reclaim on the page, with a policy: references are ignored, as `MADV_PAGEOUT` does and
-/// as reclaim comes to do with pages that nobody uses.
+/// Reclaims the page under a policy. References are ignored, as `MADV_PAGEOUT` does, and as other
+/// reclaim does with pages that are not used.
+///
+/// It takes a bounded number of steps, however often the page is mapped.
 pub(crate) fn play<L: PinPolicy>(scene: &Scene, policy: L) -> Played {
+    play_in_steps(scene, policy, u32::MAX)
+}
+
+/// The same, with no more than `step` mappings removed at a time.
+fn play_in_steps<L: PinPolicy>(scene: &Scene, policy: L, step: u32) -> Played {
     let page = Imagined::new(&scene.frame, scene.holders);
     let mut machine = Machine {
         scene,
+        step,
         swap_entry: false,
     };
     let flags = ScanFlags::direct() | ScanFlags::IGNORE_REFERENCES;
@@ -49,14 +58,8 @@ pub(crate) fn play<L: PinPolicy>(scene: &Scene, policy: L) -> Played {
         Ok(control) => control.with_policy(policy).with_parking(Parking::Rotate),
         Err(unknown) => unreachable!("{unknown}"),
     };
-    let (mut debt, mut stats) = (FlushDebt::none(), Stats::default());
-    let fate = match shrink_page(&&page, &control, &mut machine, &mut stats) {
-        Ok(fate) => fate,
-        Err(ShrinkError::Op { source, .. }) => match source {},
-        // A state in which Linux halts, such as the lock of a hugetlb page that is missing.
-        Err(_) => Fate::Kept(pinfold::reclaim::KeepReason::Failed),
-    };
-    debt.ignore();
+    // A state in which Linux halts, such as a hugetlb page without its lock, keeps the page.
+    let fate = shrink_page(&&page, &control, &mut machine, &mut Stats::default());
     Played {
         fate,
         mapped: page.map_count() != 0,
@@ -67,6 +70,7 @@ pub(crate) fn play<L: PinPolicy>(scene: &Scene, policy: L) -> Played {
 
 struct Machine<'a> {
     scene: &'a Scene,
+    step: u32,
     swap_entry: bool,
 }
 
@@ -92,7 +96,7 @@ impl<'a> PageOps for Machine<'a> {
         debt: &mut FlushDebt,
     ) -> Result<Outcome, UnmapError<Infallible>> {
         let mut mappings = Mappings::of(page, self);
-        try_to_unmap(page, request, &mut mappings)
+        try_to_unmap(page, request, &mut mappings, debt)
     }
 
     fn remove(&mut self, page: &&'a Imagined, how: Removal) -> Attempt {
@@ -100,7 +104,7 @@ impl<'a> PageOps for Machine<'a> {
             Removal::Lazyfree => 1,
             Removal::FromCache => page.explained(),
         };
-        let held = u32::try_from(page.ref_count()) != expected;
+        let held = u32::try_from(page.ref_count()) != Ok(expected);
         if held || page.flags().contains(PageFlags::DIRTY) {
             Attempt::Refused
         } else {
@@ -139,7 +143,7 @@ impl<'a> PageOps for Machine<'a> {
         self.scene.frame.pmd
     }
 
-    /// What is followed from here on is the base page that the question is about.
+    /// From here on the page is the base page that the question is about.
     fn split(&mut self, page: &&'a Imagined) -> Attempt {
         if !self.can_split(page) {
             return Attempt::Refused;
@@ -160,12 +164,21 @@ impl<'a> PageOps for Machine<'a> {
     }
 }
 
-/// The mappings of the page: those in the VMA that is looked at, then those elsewhere. Of the latter
-/// Linux exports the number alone; were one of their VMAs locked, the page would be unevictable.
+/// The mappings of the page: those in the observed VMA, then those elsewhere. Linux exports only the
+/// number of the latter; if one of their VMAs were locked, the page would be unevictable.
+///
+/// All entries of one VMA are alike, and the verdict of a policy about the later ones cannot differ:
+/// with each mapping the reference count only falls. So the first entry is a mapping, and the second
+/// stands for all the others.
 struct Mappings<'m, 'a> {
     page: &'a Imagined,
     machine: &'m mut Machine<'a>,
     regions: std::vec::IntoIter<(Region, u32)>,
+    /// The mappings in this VMA that no entry has stood for yet.
+    left: u32,
+    /// The mappings that the entry returned last stands for.
+    removed: u32,
+    at: u64,
 }
 
 impl<'m, 'a> Mappings<'m, 'a> {
@@ -188,52 +201,39 @@ impl<'m, 'a> Mappings<'m, 'a> {
             page,
             machine,
             regions: regions.into_iter(),
+            left: 0,
+            removed: 0,
+            at: 0,
         }
     }
 }
 
-impl<'a> Rmap for Mappings<'_, 'a> {
+impl Rmap for Mappings<'_, '_> {
     type Vma = Region;
-    type Walk<'w>
-        = Walk<'w, 'a>
-    where
-        Self: 'w;
-    type Error = Infallible;
 
-    fn next_vma(&mut self) -> NextVma<'_, Self> {
+    fn next_vma(&mut self) -> NextVma<Region> {
         let Some((vma, left)) = self.regions.next() else {
-            return Ok(None);
+            return NextVma::End;
         };
-        let walk = Walk {
-            page: self.page,
-            machine: self.machine,
-            left,
-            at: 0,
-        };
-        Ok(Some(InVma {
-            vma,
-            address: 0,
-            walk,
-        }))
+        (self.left, self.removed, self.at) = (left, 0, 0);
+        NextVma::Found { vma, address: 0 }
     }
 }
 
-struct Walk<'w, 'a> {
-    page: &'a Imagined,
-    machine: &'w mut Machine<'a>,
-    left: u32,
-    at: u64,
-}
-
-impl PageTables for Walk<'_, '_> {
+impl PageTables for Mappings<'_, '_> {
     type Error = Infallible;
 
     fn next_entry(&mut self) -> Result<Option<Entry>, Infallible> {
         if self.left == 0 {
             return Ok(None);
         }
-        self.left -= 1;
-        // All entries of a large page lie in its range; of others, each its own page's.
+        self.removed = match self.removed {
+            0 => 1,
+            _ => self.left.min(self.machine.step),
+        };
+        self.left -= self.removed;
+        // The entries of a large page are within its range; those of a base page are each at its
+        // address.
         let last = u64::from(self.page.base_pages()).saturating_sub(1) << 12;
         let address = self.at.min(last);
         self.at = self.at.saturating_add(1 << 12);
@@ -264,12 +264,11 @@ impl PageTables for Walk<'_, '_> {
     }
 
     fn remove_rmap(&mut self, _: &Entry) {
-        self.page.maps.set(self.page.maps.get().saturating_sub(1));
-        self.page.refs.set(self.page.refs.get().saturating_sub(1));
+        let Imagined { maps, refs, .. } = self.page;
+        maps.set(maps.get().saturating_sub(self.removed));
+        refs.set(refs.get().saturating_sub_unsigned(self.removed));
     }
-}
 
-impl Bookkeeping for Walk<'_, '_> {
     /// One mapping by a PMD becomes one for each base page.
     fn split_huge_pmd(&mut self, _: bool) -> Result<(), Infallible> {
         if self.machine.scene.frame.pmd && self.left == 1 {
@@ -294,5 +293,71 @@ impl Bookkeeping for Walk<'_, '_> {
         self.page
             .flags
             .set(self.page.flags.get() | PageFlags::SWAP_BACKED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::kpf;
+    use pinfold::pin::{Biased, Refined};
+    use pinfold::{IgnorePins, SkipLongterm, SkipOpportunistic, SkipPinned};
+
+    /// Fails if removing many mappings in one step ends otherwise than removing them one by one.
+    #[test]
+    fn steps_do_not_change_the_result() {
+        fn same(scene: &Scene, policy: impl PinPolicy + Copy) {
+            assert_eq!(
+                play_in_steps(scene, policy, 1),
+                play(scene, policy),
+                "{scene:?}"
+            );
+        }
+        let anon = kpf::LRU | kpf::ANON;
+        let flags = [
+            anon,
+            anon | kpf::SWAPBACKED,
+            kpf::LRU,
+            kpf::LRU | kpf::DIRTY,
+        ];
+        let shapes = [(1, false), (512, false), (512, true), (1024, true)];
+        let maps = [
+            0, 1, 2, 3, 511, 512, 513, 1022, 1023, 1024, 1025, 1026, 2047, 2050, 5000,
+        ];
+        let holders = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 1023)];
+        let vmas = [VmFlags::empty(), VmFlags::LOCKED];
+        for (flags, (pages, pmd)) in flags.iter().flat_map(|f| shapes.map(|shape| (*f, shape))) {
+            for (maps, (short, longterm, others)) in maps
+                .iter()
+                .flat_map(|maps| holders.map(|held| (*maps, held)))
+            {
+                for (vma, pte_dirty) in vmas.iter().flat_map(|v| [(*v, false), (*v, true)]) {
+                    let frame = Frame {
+                        flags,
+                        maps,
+                        pages,
+                        pmd,
+                    };
+                    let holders = Holders {
+                        short,
+                        longterm,
+                        others,
+                        exact: pages > 1,
+                    };
+                    let scene = Scene {
+                        frame,
+                        vma,
+                        holders,
+                        pte_dirty,
+                        swap: true,
+                    };
+                    same(&scene, IgnorePins);
+                    same(&scene, SkipPinned);
+                    same(&scene, SkipOpportunistic::<Refined>::new());
+                    same(&scene, SkipOpportunistic::<Biased>::new());
+                    same(&scene, SkipLongterm::<Refined>::new());
+                }
+            }
+        }
     }
 }

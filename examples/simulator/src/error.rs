@@ -1,5 +1,6 @@
 //! What can go wrong, each naming where it happened and what was expected there.
 
+use crate::machine::OutOfMemory;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -27,6 +28,9 @@ pub enum Error {
         found: String,
         expected: String,
     },
+    /// The machine has no frame left. A replay keeps it as an outcome; only a scenario ends with it.
+    #[error("out of memory at request {}: {why}", why.request)]
+    OutOfMemory { why: Box<OutOfMemory> },
     /// Ctrl-C.
     #[error("interrupted: nothing was written")]
     Interrupted,

@@ -1,11 +1,13 @@
 //! The policies that are compared, each with what happens to pinned pages.
 
 use crate::error::Error;
-use crate::machine::{Failures, Frame, Machine, Outcome, Plan, SCAN, Stage};
-use crate::trace::Request;
-use pinfold::pin::Refined;
+use crate::machine::{Failures, Frame, Machine, Plan, SCAN};
+use pinfold::pin::{Pins, Refined};
 use pinfold::reclaim::{Parking, ScanControl, ScanFlags};
-use pinfold::{IgnorePins, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned};
+use pinfold::{
+    Context, IgnorePins, Operation, PinMode, PinPolicy, PinVerdict, SkipLongterm,
+    SkipOpportunistic, SkipPinned,
+};
 
 /// A policy of the library's, with a way of parking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
@@ -40,39 +42,37 @@ impl Policy {
         Self::Longterm,
     ];
 
-    /// The library's name, and the way of parking.
+    /// The name, as `--policy` takes it.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Ignore => "ignore",
+            Self::Patch => "patch",
+            Self::Rotate => "rotate",
+            Self::Lazy => "lazy",
+            Self::Eager => "eager",
+            Self::Longterm => "longterm",
+        }
+    }
+
+    /// The policy of the library's that it is.
+    pub const fn library(self) -> &'static str {
+        match self {
             Self::Ignore => "IgnorePins",
             Self::Patch => "SkipPinned",
-            Self::Rotate => "SkipOpportunistic, rotate",
-            Self::Lazy => "SkipOpportunistic, lazy",
-            Self::Eager => "SkipOpportunistic, eager",
+            Self::Rotate | Self::Lazy | Self::Eager => "SkipOpportunistic",
             Self::Longterm => "SkipLongterm",
         }
     }
 
-    /// What it is, in a few words.
+    /// What it is, in a few words that fit beside its name.
     pub const fn about(self) -> &'static str {
         match self {
-            Self::Ignore => "Linux 5.8 unpatched: reclaim does not ask about pins",
-            Self::Patch => "the 2020 patch: asks when it unmaps, once for each mapping",
-            Self::Rotate => "asks before anything else; pinned pages stay on their lists",
-            Self::Lazy => "asks first; the first scan that meets a pinned page parks it",
-            Self::Eager => "asks first; a page is parked when it is pinned",
-            Self::Longterm => "only long-term pins count; they are parked when a scan meets them",
-        }
-    }
-
-    /// A name short enough for the head of a column.
-    pub const fn short(self) -> &'static str {
-        match self {
-            Self::Ignore => "IgnorePins",
-            Self::Patch => "SkipPinned",
-            Self::Rotate => "Skip…, rotate",
-            Self::Lazy => "Skip…, lazy",
-            Self::Eager => "Skip…, eager",
-            Self::Longterm => "SkipLongterm",
+            Self::Ignore => "Linux 5.8: does not ask about pins",
+            Self::Patch => "the 2020 patch: asks at unmap, once a mapping",
+            Self::Rotate => "asks first; pinned pages stay on their lists",
+            Self::Lazy => "asks first; a scan parks what it finds pinned",
+            Self::Eager => "asks first; pinning a page parks it",
+            Self::Longterm => "long-term pins only; a scan parks their pages",
         }
     }
 
@@ -82,25 +82,7 @@ impl Policy {
     }
 
     /// A machine under this policy.
-    pub fn machine<'a>(
-        self,
-        frames: &'a [Frame],
-        plan: &Plan,
-    ) -> Result<Box<dyn Replay + 'a>, Error> {
-        self.build(frames, plan, &Replays)
-    }
-
-    /// A machine under this policy, for a scenario.
-    pub fn stage<'a>(self, frames: &'a [Frame], plan: &Plan) -> Result<Box<dyn Stage + 'a>, Error> {
-        self.build(frames, plan, &Stages)
-    }
-
-    fn build<'a, B: Boxes<'a>>(
-        self,
-        frames: &'a [Frame],
-        plan: &Plan,
-        boxes: &B,
-    ) -> Result<B::Out, Error> {
+    pub fn machine<'a>(self, frames: &'a [Frame], plan: &Plan) -> Result<Machine<'a>, Error> {
         let plan = Plan {
             failures: if self.is_old() {
                 Failures::Linux
@@ -109,91 +91,52 @@ impl Policy {
             },
             ..plan.clone()
         };
-        let scan = ScanControl::new(SCAN);
-        let skip = scan.with_policy(SkipOpportunistic::<Refined>::new());
-        let only_long = scan.with_policy(SkipLongterm::<Refined>::new());
-        Ok(match self {
-            Self::Ignore => {
-                let old = scan.with_policy(IgnorePins).with_parking(Parking::Rotate);
-                boxes.boxed(Machine::new(frames, &plan, old)?)
-            }
-            Self::Patch => {
-                let scan = ScanControl::new(SCAN | ScanFlags::NO_PIN_HINT);
-                let old = scan.with_policy(SkipPinned).with_parking(Parking::Rotate);
-                boxes.boxed(Machine::new(frames, &plan, old)?)
-            }
-            Self::Rotate => boxes.boxed(Machine::new(
-                frames,
-                &plan,
-                skip.with_parking(Parking::Rotate),
-            )?),
-            Self::Lazy => boxes.boxed(Machine::new(
-                frames,
-                &plan,
-                skip.with_parking(Parking::Lazy),
-            )?),
-            Self::Eager => boxes.boxed(Machine::new(
-                frames,
-                &plan,
-                skip.with_parking(Parking::Eager),
-            )?),
-            Self::Longterm => boxes.boxed(Machine::new(
-                frames,
-                &plan,
-                only_long.with_parking(Parking::Longterm),
-            )?),
-        })
+        let control = ScanControl::new(self.scan()).with_policy(self);
+        Machine::new(frames, &plan, control.with_parking(self.parking()))
+    }
+
+    const fn scan(self) -> ScanFlags {
+        match self {
+            Self::Patch => SCAN.union(ScanFlags::NO_PIN_HINT),
+            _ => SCAN,
+        }
+    }
+
+    const fn parking(self) -> Parking {
+        match self {
+            Self::Ignore | Self::Patch | Self::Rotate => Parking::Rotate,
+            Self::Lazy => Parking::Lazy,
+            Self::Eager => Parking::Eager,
+            Self::Longterm => Parking::Longterm,
+        }
     }
 }
 
-/// What a machine, whose type names its policy, is boxed as.
-trait Boxes<'a> {
-    type Out;
-    fn boxed<L, K>(&self, machine: Machine<'a, L, K>) -> Self::Out
-    where
-        L: PinPolicy + Copy + 'a,
-        K: ParkPolicy + Copy + 'a;
-}
+/// The library's policy of this name. Frames count their pins exactly, so that every reading of them
+/// is the same.
+impl PinPolicy for Policy {
+    type Reading = Refined;
 
-struct Replays;
+    #[inline]
+    fn mode(&self) -> PinMode {
+        match self {
+            Self::Ignore => IgnorePins.mode(),
+            Self::Patch => SkipPinned.mode(),
+            Self::Rotate | Self::Lazy | Self::Eager => SKIP.mode(),
+            Self::Longterm => SKIP_LONGTERM.mode(),
+        }
+    }
 
-impl<'a> Boxes<'a> for Replays {
-    type Out = Box<dyn Replay + 'a>;
-    fn boxed<L, K>(&self, machine: Machine<'a, L, K>) -> Self::Out
-    where
-        L: PinPolicy + Copy + 'a,
-        K: ParkPolicy + Copy + 'a,
-    {
-        Box::new(machine)
+    #[inline]
+    fn verdict(&self, operation: Operation, context: Context, pins: Pins) -> PinVerdict {
+        match self {
+            Self::Ignore => IgnorePins.verdict(operation, context, pins),
+            Self::Patch => SkipPinned.verdict(operation, context, pins),
+            Self::Rotate | Self::Lazy | Self::Eager => SKIP.verdict(operation, context, pins),
+            Self::Longterm => SKIP_LONGTERM.verdict(operation, context, pins),
+        }
     }
 }
 
-struct Stages;
-
-impl<'a> Boxes<'a> for Stages {
-    type Out = Box<dyn Stage + 'a>;
-    fn boxed<L, K>(&self, machine: Machine<'a, L, K>) -> Self::Out
-    where
-        L: PinPolicy + Copy + 'a,
-        K: ParkPolicy + Copy + 'a,
-    {
-        Box::new(machine)
-    }
-}
-
-/// A machine, whatever its policy.
-pub trait Replay {
-    fn feed(&mut self, requests: &[Request]) -> Result<(), Error>;
-    fn finish(self: Box<Self>) -> Result<Outcome, Error>;
-}
-
-impl<L: PinPolicy + Copy, K: ParkPolicy + Copy> Replay for Machine<'_, L, K> {
-    fn feed(&mut self, requests: &[Request]) -> Result<(), Error> {
-        Machine::feed(self, requests)
-    }
-
-    fn finish(self: Box<Self>) -> Result<Outcome, Error> {
-        self.check().map_err(Error::Machine)?;
-        Ok(Machine::finish(*self))
-    }
-}
+const SKIP: SkipOpportunistic<Refined> = SkipOpportunistic::new();
+const SKIP_LONGTERM: SkipLongterm<Refined> = SkipLongterm::new();

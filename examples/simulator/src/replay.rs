@@ -3,7 +3,7 @@
 
 use crate::error::Error;
 use crate::machine::{Frame, Outcome, Plan};
-use crate::policy::{Policy, Replay};
+use crate::policy::Policy;
 use crate::trace::{Request, Trace};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,8 +27,8 @@ pub struct Run {
 
 type Chunk = Arc<Vec<Request>>;
 
-/// Replays at most `limit` requests under every policy and seed; in the order of the seeds, and of
-/// the policies for each. `tick` is called for every chunk.
+/// Replays at most `limit` requests under every policy and seed: how many there were, and the runs
+/// in the order of the seeds, and of the policies for each. `tick` is called for every chunk.
 pub fn replay(
     trace: &mut dyn Trace,
     policies: &[Policy],
@@ -36,7 +36,7 @@ pub fn replay(
     plan: &Plan,
     limit: u64,
     mut tick: impl FnMut(),
-) -> Result<Vec<Run>, Error> {
+) -> Result<(u64, Vec<Run>), Error> {
     let jobs: Vec<(Policy, u64)> = seeds
         .iter()
         .flat_map(|&seed| policies.iter().map(move |&policy| (policy, seed)))
@@ -52,8 +52,10 @@ pub fn replay(
             senders.push(sender);
             handles.push(scope.spawn(move || work(&receiver, &mine, plan)));
         }
+        let mut requests = 0;
         let read = read_all(trace, limit, |chunk| {
             tick();
+            requests += chunk.len() as u64;
             // A worker that is gone has an error to tell.
             senders.iter().all(|to| to.send(Arc::clone(&chunk)).is_ok())
         });
@@ -72,7 +74,7 @@ pub fn replay(
         }
         let mut by_worker: Vec<_> = runs.into_iter().map(Vec::into_iter).collect();
         let in_order = (0..jobs.len()).filter_map(|job| by_worker[job % workers].next());
-        Ok(in_order.collect())
+        Ok((requests, in_order.collect()))
     })
 }
 
@@ -105,7 +107,7 @@ fn work(chunks: &Receiver<Chunk>, jobs: &[(Policy, u64)], plan: &Plan) -> Result
         .iter()
         .map(|_| (0..plan.frames).map(Frame::new).collect())
         .collect();
-    let mut machines: Vec<Box<dyn Replay + '_>> = Vec::new();
+    let mut machines = Vec::new();
     for (&(policy, seed), frames) in jobs.iter().zip(&memories) {
         let plan = Plan {
             seed,
@@ -120,10 +122,11 @@ fn work(chunks: &Receiver<Chunk>, jobs: &[(Policy, u64)], plan: &Plan) -> Result
     }
     let mut runs = Vec::new();
     for (machine, &(policy, seed)) in machines.into_iter().zip(jobs) {
+        machine.check().map_err(Error::Machine)?;
         runs.push(Run {
             policy,
             seed,
-            outcome: machine.finish()?,
+            outcome: machine.finish(),
         });
     }
     Ok(runs)

@@ -61,11 +61,12 @@ fn compare(args: &RunArgs) -> Result<(), Error> {
             format!("at least {FEWEST_FRAMES}, so that there can be watermarks"),
         ));
     }
-    let policies = if args.policies.is_empty() {
-        Policy::ALL.to_vec()
-    } else {
-        args.policies.clone()
-    };
+    let mut policies = args.policies.clone();
+    if policies.is_empty() {
+        policies = Policy::ALL.to_vec();
+    }
+    let mut seen = HashSet::new();
+    policies.retain(|policy| seen.insert(*policy));
     check_size(frames, args.seeds.saturating_mul(policies.len() as u64))?;
     check_pins(&workloads, frames)?;
     let plan = Plan {
@@ -84,17 +85,16 @@ fn compare(args: &RunArgs) -> Result<(), Error> {
     let timing = Timing::begin();
     let limit = args.limit.unwrap_or(u64::MAX);
     let bar = opened.bar.clone();
-    let runs = replay(&mut *opened.trace, &policies, &seeds, &plan, limit, || {
+    let (requests, runs) = replay(&mut *opened.trace, &policies, &seeds, &plan, limit, || {
         bar.tick()
     })?;
     let timed = timing.of(runs.iter().map(|run| run.outcome.requests).sum());
     opened.bar.finish_and_clear();
     let rows = summary::rows(&runs);
-    let first = &runs[0].outcome;
     let report = Report {
         trace: opened.name,
-        requests: first.requests,
-        footprint: first.footprint,
+        requests,
+        footprint: runs[0].outcome.footprint,
         plan: &plan,
         seeds: &seeds,
         findings: summary::findings(&rows, seeds.len()),
@@ -110,7 +110,7 @@ fn compare(args: &RunArgs) -> Result<(), Error> {
     if args.json {
         print(&(report::json(&report)? + "\n"))?;
     } else if !targets.printed {
-        print(&report::table(&report, args.all))?;
+        print(&report::table(&report, args.all, report::width()))?;
     }
     if args.timing {
         note(&format!(
@@ -188,7 +188,7 @@ fn cache_model(args: &RunArgs, model: Model) -> Result<(), Error> {
             "misses": result.misses,
             "miss_ratio": ratio,
         });
-        print(&format!("{json:#}\n"))?;
+        print(&report::document("model", json)?)?;
     } else {
         print(&format!(
             "{}, {} on {frames} frames: {} requests, {} misses, miss ratio {ratio:.4}\n",
@@ -214,11 +214,10 @@ fn cache_model(args: &RunArgs, model: Model) -> Result<(), Error> {
 fn tell(args: &ScenarioArgs) -> Result<(), Error> {
     let told = scenario::play(&args.which)?;
     if !args.json {
-        return print(&scenario::text(&told));
+        return print(&scenario::text(&told, report::width()));
     }
-    let json =
-        serde_json::to_string_pretty(&told).map_err(|error| Error::Machine(error.to_string()))?;
-    print(&(json + "\n"))
+    let json = serde_json::json!({ "scenarios": told });
+    print(&report::document("scenarios", json)?)
 }
 
 fn import(args: &ImportArgs) -> Result<(), Error> {

@@ -3,10 +3,10 @@
 
 use crate::costs;
 use crate::error::Error;
-use crate::machine::{Failures, Frame, Plan, Stage};
+use crate::machine::{Failures, Frame, Machine, Plan};
 use crate::policy::Policy;
+use crate::report::{Line, columns, wrapped};
 use crate::trace::Kind;
-use comfy_table::{Cell, CellAlignment, Table, presets};
 use pinfold::pin::PinKind;
 use serde::Serialize;
 
@@ -19,12 +19,31 @@ pub struct Told {
     pub lines: [&'static str; 3],
     pub policies: Vec<&'static str>,
     /// A measure, and its value under each policy.
-    pub numbers: Vec<(&'static str, Vec<String>)>,
+    pub numbers: Vec<(&'static str, Vec<Number>)>,
     /// What the numbers show.
     pub shows: String,
 }
 
-type Play = fn(&mut dyn Stage) -> Result<Vec<u64>, Error>;
+/// What a scenario came to under a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Number {
+    Count(u64),
+    /// Whether it happened.
+    Happened(bool),
+}
+
+impl std::fmt::Display for Number {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Happened(true) => f.write_str("yes"),
+            Self::Happened(false) => f.write_str("no"),
+        }
+    }
+}
+
+type Play = fn(&mut Machine<'_>) -> Result<Vec<u64>, Error>;
 
 struct Scenario {
     name: &'static str,
@@ -62,7 +81,7 @@ const SCENARIOS: &[Scenario] = &[
             "pages that could still be had",
             "pages scanned",
             "devices stopped",
-            "pinned pages with swap allocated for nothing",
+            "pinned pages given swap for nothing",
             "cost of the stall (modelled)",
         ],
         play: gpu,
@@ -89,9 +108,9 @@ const SCENARIOS: &[Scenario] = &[
             Policy::Longterm,
         ],
         measures: &[
-            "list operations in 1600 pins and unpins",
-            "list operations of one scan while pinned",
-            "list operations of the unpins after it",
+            "list operations, 1600 pins and unpins",
+            "list operations, a scan while pinned",
+            "list operations, the unpins after it",
         ],
         play: short_pins,
         shows: |n| {
@@ -113,7 +132,7 @@ const SCENARIOS: &[Scenario] = &[
         frames: 72,
         policies: OLD_AND_NEW,
         measures: &[
-            "passes before it stopped (200: it did not)",
+            "passes until it stopped (200: never)",
             "gave up with a verdict",
             "pages reclaimed",
             "pages scanned",
@@ -139,7 +158,7 @@ const SCENARIOS: &[Scenario] = &[
         frames: 64,
         policies: OLD_AND_NEW,
         measures: &[
-            "pages of the object pinned in the end",
+            "pages of the object pinned at the end",
             "of these, attacked: unmapped",
             "of these, swap allocated",
             "devices stopped",
@@ -178,16 +197,16 @@ impl Scenario {
         let mut values = Vec::new();
         for policy in self.policies {
             let frames: Vec<Frame> = (0..self.frames).map(Frame::new).collect();
-            let mut machine = policy.stage(&frames, &plan)?;
-            values.push((self.play)(&mut *machine)?);
-            machine.check()?;
+            let mut machine = policy.machine(&frames, &plan)?;
+            values.push((self.play)(&mut machine)?);
+            machine.check().map_err(Error::Machine)?;
         }
         let numbers = self.measures.iter().enumerate().map(|(index, measure)| {
             let row = values.iter().map(|of| {
                 if measure.starts_with("gave up") {
-                    if of[index] == 1 { "yes" } else { "no" }.to_owned()
+                    Number::Happened(of[index] == 1)
                 } else {
-                    of[index].to_string()
+                    Number::Count(of[index])
                 }
             });
             (*measure, row.collect())
@@ -203,49 +222,42 @@ impl Scenario {
     }
 }
 
-/// As text.
-pub fn text(told: &[Told]) -> String {
+/// As text, in lines no longer than `width`.
+pub fn text(told: &[Told], width: usize) -> String {
     let mut text = String::new();
     for scenario in told {
-        text += &format!("({}) {}\n", scenario.name, scenario.title);
+        text += &wrapped(&format!("({}) ", scenario.name), scenario.title, width);
         for line in scenario.lines {
-            text += &format!("    {line}\n");
+            text += &wrapped("    ", line, width);
         }
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        let mut head = vec![Cell::new("")];
-        head.extend(scenario.policies.iter().map(|name| {
-            Cell::new(name.replace("Opportunistic, ", "…, ")).set_alignment(CellAlignment::Right)
-        }));
-        table.set_header(head);
-        for (measure, values) in &scenario.numbers {
-            let mut row = vec![Cell::new(format!("  {measure}"))];
-            row.extend(
-                values
-                    .iter()
-                    .map(|value| Cell::new(value).set_alignment(CellAlignment::Right)),
-            );
-            table.add_row(row);
-        }
-        for line in table.to_string().lines() {
-            text += &format!("{}\n", line.trim_end());
-        }
-        text += &format!("  -> {}\n\n", scenario.shows);
+        let lines: Vec<Line> = scenario
+            .numbers
+            .iter()
+            .map(|(measure, values)| {
+                Line::Values(
+                    (*measure).to_owned(),
+                    values.iter().map(Number::to_string).collect(),
+                )
+            })
+            .collect();
+        text += &columns(&scenario.policies, &lines, width).text;
+        text += &wrapped("  -> ", &scenario.shows, width);
+        text.push('\n');
     }
-    text += "Costs are modelled, in model units.\n";
-    text
+    let last = "Costs are modelled, in model units. The policies are those of --policy.";
+    text + &wrapped("", last, width)
 }
 
-fn gpu(machine: &mut dyn Stage) -> Result<Vec<u64>, Error> {
+fn gpu(machine: &mut Machine<'_>) -> Result<Vec<u64>, Error> {
     machine.set_high_mark(20);
     for page in 0..500 {
-        machine.touch(page, Kind::Anon, true)?;
+        machine.use_page(page, Kind::Anon, true)?;
     }
     for page in 500..520 {
-        machine.touch(page, Kind::File, false)?;
+        machine.use_page(page, Kind::File, false)?;
     }
     for page in 0..400 {
-        machine.pin(page, PinKind::Longterm);
+        machine.pin_object(page, PinKind::Longterm);
     }
     machine.make_old(true);
     let done = machine.reclaim(60, 1000, false, None)?;
@@ -261,41 +273,41 @@ fn gpu(machine: &mut dyn Stage) -> Result<Vec<u64>, Error> {
     ])
 }
 
-fn short_pins(machine: &mut dyn Stage) -> Result<Vec<u64>, Error> {
+fn short_pins(machine: &mut Machine<'_>) -> Result<Vec<u64>, Error> {
     for page in 0..32 {
-        machine.touch(page, Kind::Anon, true)?;
+        machine.use_page(page, Kind::Anon, true)?;
     }
     machine.make_old(false);
-    let since = |machine: &dyn Stage, before: u64| machine.list_operations() - before;
+    let since = |machine: &Machine<'_>, before: u64| machine.list_operations() - before;
     let before = machine.list_operations();
     for _ in 0..50 {
         for page in 0..32 {
-            machine.pin(page, PinKind::Short);
+            machine.pin_object(page, PinKind::Short);
         }
         for page in 0..32 {
-            machine.unpin(page, PinKind::Short);
+            machine.unpin_object(page, PinKind::Short);
         }
     }
     let pin_path = since(machine, before);
     for page in 0..32 {
-        machine.pin(page, PinKind::Short);
+        machine.pin_object(page, PinKind::Short);
     }
     let before = machine.list_operations();
     machine.reclaim(1, 1, false, None)?;
     let scan = since(machine, before);
     let before = machine.list_operations();
     for page in 0..32 {
-        machine.unpin(page, PinKind::Short);
+        machine.unpin_object(page, PinKind::Short);
     }
     Ok(vec![pin_path, scan, since(machine, before)])
 }
 
-fn background(machine: &mut dyn Stage) -> Result<Vec<u64>, Error> {
+fn background(machine: &mut Machine<'_>) -> Result<Vec<u64>, Error> {
     for page in 0..64 {
-        machine.touch(page, Kind::Anon, true)?;
+        machine.use_page(page, Kind::Anon, true)?;
     }
     for page in 0..64 {
-        machine.pin(page, PinKind::Longterm);
+        machine.pin_object(page, PinKind::Longterm);
     }
     machine.make_old(false);
     let done = machine.reclaim(32, 200, true, Some(64))?;
@@ -309,14 +321,14 @@ fn background(machine: &mut dyn Stage) -> Result<Vec<u64>, Error> {
     ])
 }
 
-fn object(machine: &mut dyn Stage) -> Result<Vec<u64>, Error> {
+fn object(machine: &mut Machine<'_>) -> Result<Vec<u64>, Error> {
     for page in (0..16).chain(32..72) {
-        machine.touch(page, Kind::Anon, true)?;
+        machine.use_page(page, Kind::Anon, true)?;
     }
     machine.make_old(false);
     for page in 0..32 {
-        machine.touch(page, Kind::Anon, true)?;
-        machine.pin(page, PinKind::Longterm);
+        machine.use_page(page, Kind::Anon, true)?;
+        machine.pin_object(page, PinKind::Longterm);
         if page == 15 {
             machine.make_old(false);
         }

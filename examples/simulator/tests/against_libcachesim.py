@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Holds the plain models' misses against libCacheSim's.
+"""Compares the plain models with libCacheSim: the misses, which must be equal, and the processor time
+of reading and replaying the same trace, in the same run.
 
     pip install libcachesim==0.3.5
     cargo build --release -p pinfold-sim
@@ -7,9 +8,11 @@
 """
 
 import re
+import resource
 import subprocess
 import sys
 import tempfile
+import time
 
 import libcachesim
 
@@ -22,14 +25,19 @@ def theirs(cache, trace, frames):
         trace_type=libcachesim.TraceType.ORACLE_GENERAL_TRACE,
         reader_init_params=libcachesim.ReaderInitParam(ignore_obj_size=True),
     )
+    start = time.process_time()
     miss_ratio, _ = cache(cache_size=frames).process_trace(reader)
-    return round(miss_ratio * reader.get_num_of_req())
+    seconds = time.process_time() - start
+    return round(miss_ratio * reader.get_num_of_req()), seconds
 
 
 def ours(sim, model, trace, frames):
     command = [sim, trace, "--model", model, "--frames", str(frames)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return int(re.search(r"(\d+) misses", text)[1])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return int(re.search(r"(\d+) misses", text)[1]), seconds
 
 
 def main():
@@ -42,9 +50,15 @@ def main():
         subprocess.run([sim, "generate", trace, *size], check=True)
         for model, cache in MODELS.items():
             for count in frames:
-                pair = theirs(cache, trace, count), ours(sim, model, trace, count)
-                differ += pair[0] != pair[1]
-                print(f"{model} on {count} frames: libCacheSim {pair[0]}, pinfold-sim {pair[1]}")
+                (misses, base), (found, seconds) = (
+                    theirs(cache, trace, count),
+                    ours(sim, model, trace, count),
+                )
+                differ += misses != found
+                print(
+                    f"{model} on {count} frames: misses {misses} and {found}; "
+                    f"processor time {seconds / base:.2f} of libCacheSim's"
+                )
     sys.exit(differ != 0)
 
 

@@ -1,8 +1,9 @@
 //! What an embedder's lists or page operations did wrong.
 
-use super::Place;
+use super::Whereabouts;
 use crate::debug::{Text, debug_variants};
 use crate::invariants::Broken;
+use crate::reclaim::Place;
 use core::fmt;
 
 /// A rule that an embedder's lists or page operations broke, with what disagrees.
@@ -12,9 +13,9 @@ pub enum ListsBroken {
     /// The page is not where it should be.
     Misplaced {
         /// Where it should be.
-        expected: Place,
+        expected: Whereabouts,
         /// Where it is.
-        found: Place,
+        found: Whereabouts,
     },
     /// A list, or the parked pages, do not have the length that they say, in base pages.
     Length {
@@ -93,7 +94,7 @@ pub enum ListsBroken {
     /// Nobody holds the page, and it was not reclaimed.
     NotReclaimed {
         /// Where it is.
-        place: Place,
+        whereabouts: Whereabouts,
     },
     /// A walk, or a reading of pins, broke an invariant.
     Invariant {
@@ -116,7 +117,7 @@ debug_variants!(ListsBroken {
     Touched { what as Text },
     Forbidden { why as Text },
     Endless { taken },
-    NotReclaimed { place },
+    NotReclaimed { whereabouts },
     Invariant { broken },
 });
 
@@ -159,8 +160,11 @@ impl fmt::Display for ListsBroken {
             Self::Touched { what } => write!(f, "it must not change, but did: {what}"),
             Self::Forbidden { why } => write!(f, "not allowed: {why}"),
             Self::Endless { taken } => write!(f, "the pass does not end: {taken} pages taken"),
-            Self::NotReclaimed { place } => {
-                write!(f, "nobody holds it, and it is not reclaimed but {place:?}")
+            Self::NotReclaimed { whereabouts } => {
+                write!(
+                    f,
+                    "nobody holds it, and it is not reclaimed but {whereabouts:?}"
+                )
             }
             Self::Invariant { broken } => broken.fmt(f),
         }

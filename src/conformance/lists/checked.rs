@@ -2,11 +2,14 @@
 
 use super::choices::Choices;
 use super::world::{self, Truth};
-use super::{Act, ListsBroken, ListsFailure, ListsTally, MAX_PAGES, Place, SeenPage, TestLists};
+use super::{
+    Act, ListsBroken, ListsFailure, ListsTally, MAX_PAGES, SeenPage, TestLists, Whereabouts,
+};
 use crate::invariants;
 use crate::page::PageLike;
 use crate::pin::{Biased, PinKind, PinReading, Refined};
-use crate::unmap::Hook;
+use crate::reclaim::Place;
+use crate::unmap::Attempt;
 
 /// The embedder's lists: every callback goes through here.
 pub(super) struct Checked<'a, 'c, B> {
@@ -27,6 +30,10 @@ pub(super) struct State<'c> {
     pub(super) clock: u64,
     /// Pages taken in this pass, and how many there may be.
     pub(super) taken: u32,
+    /// How many pages may still be written in this batch.
+    pub(super) write_room: u32,
+    /// Writes that wait for the end of the batch.
+    pub(super) unsubmitted: u32,
     pub(super) tally: ListsTally,
     pub(super) round: u32,
     pub(super) failure: Option<ListsFailure>,
@@ -56,11 +63,18 @@ impl State<'_> {
         self.clock
     }
 
-    /// Whether a callback is made to fail now.
+    /// Whether a fallible method is made to fail now.
     pub(super) fn fails(&mut self) -> bool {
-        let fails = !self.quiet && self.choices.one_in(40);
+        let fails = !self.quiet && self.choices.one_in(10);
         self.tally.failures = self.tally.failures.saturating_add(fails.into());
         fails
+    }
+
+    /// Whether the reverse map is found to be locked by somebody else.
+    pub(super) fn contends(&mut self) -> bool {
+        let contends = !self.quiet && self.choices.one_in(8);
+        self.tally.contended = self.tally.contended.saturating_add(contends.into());
+        contends
     }
 
     /// Whether a callback that may refuse is made to.
@@ -83,29 +97,25 @@ impl State<'_> {
 impl<B: TestLists> Checked<'_, '_, B> {
     /// Makes one callback about a page the scan holds, and checks its effect.
     ///
-    /// `call` is the callback; `check` compares the page before and after it, and brings the truth
-    /// up to date, if it has not failed.
+    /// `check` compares the page before and after it, and brings the truth up to date.
     pub(super) fn callback<T>(
         &mut self,
         name: &'static str,
         page: &B::Page,
-        call: impl FnOnce(&mut B, &B::Page) -> Result<T, B::Error>,
+        call: impl FnOnce(&mut B, &B::Page) -> T,
         check: impl FnOnce(&T, &SeenPage, &SeenPage, &mut Truth) -> Result<(), ListsBroken>,
-    ) -> Result<T, B::Error> {
+    ) -> T {
         let id = self.enter(name, page);
-        if let Some(error) = self.injected() {
-            return Err(error);
-        }
         let before = self.lists.see(id);
-        let result = call(self.lists, page);
+        let answer = call(self.lists, page);
         let after = self.lists.see(id);
-        let held = match (&result, self.state.page(id)) {
-            (Ok(answer), Some(truth)) => check(answer, &before, &after, truth),
-            _ => untouched(&before, &after),
+        let held = match self.state.page(id) {
+            Some(truth) => check(&answer, &before, &after, truth),
+            None => untouched(&before, &after),
         };
         self.state.note(name, id, held);
         self.check(name, id);
-        result
+        answer
     }
 
     /// A callback about a page begins: whatever happens meanwhile, happens now.
@@ -113,15 +123,15 @@ impl<B: TestLists> Checked<'_, '_, B> {
         let id = self.lists.id(page);
         self.state.tally.callbacks = self.state.tally.callbacks.saturating_add(1);
         match self.state.page(id).map(|truth| *truth) {
-            Some(truth) if truth.place == Place::Isolated => {
+            Some(truth) if truth.whereabouts == Whereabouts::Isolated => {
                 if !truth.out {
                     let held = readings(&truth, page);
                     self.state.note(name, id, held);
                 }
             }
             Some(truth) => {
-                let found = truth.place;
-                let expected = Place::Isolated;
+                let found = truth.whereabouts;
+                let expected = Whereabouts::Isolated;
                 self.state
                     .note(name, id, Err(ListsBroken::Misplaced { expected, found }));
             }
@@ -142,12 +152,18 @@ impl<B: TestLists> Checked<'_, '_, B> {
         id
     }
 
-    /// An error, if the callback is to fail and the embedder has errors.
-    pub(super) fn injected(&mut self) -> Option<B::Error> {
-        if self.state.fails() {
-            B::injected()
-        } else {
-            None
+    /// No page is locked by the scan, and no write waits to be started.
+    pub(super) fn check_between(&mut self, name: &'static str) {
+        let locked = self.state.known().iter().position(|truth| truth.ours);
+        if let Some(id) = locked {
+            let why = "a page of the batch is still locked";
+            self.state
+                .note(name, id, Err(ListsBroken::Forbidden { why }));
+        }
+        if self.state.unsubmitted > 0 {
+            let why = "a write of the batch is not submitted";
+            self.state
+                .note(name, 0, Err(ListsBroken::Forbidden { why }));
         }
     }
 
@@ -175,9 +191,6 @@ impl<B: TestLists> Checked<'_, '_, B> {
         let Some(&truth) = self.state.known().get(id) else {
             return;
         };
-        if truth.owes {
-            return;
-        }
         let (present, _) = world::entries(self.lists, id);
         let kind = self.kind();
         let content = self.state.tick();
@@ -210,25 +223,26 @@ impl<B: TestLists> Checked<'_, '_, B> {
     pub(super) fn perform(&mut self, id: usize, act: Act) -> bool {
         let name = name(act);
         let before = self.lists.see(id);
-        if self.lists.act(id, act) == Hook::Refused {
+        if self.lists.act(id, act) == Attempt::Refused {
             let after = self.lists.see(id);
             self.state.note(name, id, untouched(&before, &after));
             return false;
         }
-        let place = self.lists.see(id).place;
+        let whereabouts = self.lists.see(id).whereabouts;
         if let Act::Pin(_) = act {
             self.state.tally.pins = self.state.tally.pins.saturating_add(1);
         }
         if let Some(truth) = self.state.page(id) {
-            follow(truth, act, place);
+            follow(truth, act, whereabouts);
         }
         self.check(name, id);
         true
     }
 }
 
-/// Brings the truth up to date: `place` is where the page is now, if it may be there.
-fn follow(truth: &mut Truth, act: Act, place: Place) {
+/// Brings the truth up to date: the page is `there` now, if it may be.
+fn follow(truth: &mut Truth, act: Act, there: Whereabouts) {
+    use Whereabouts::{Free, Isolated, Listed};
     match act {
         Act::Pin(kind) => {
             let pins = truth.pins_of(kind);
@@ -250,18 +264,18 @@ fn follow(truth: &mut Truth, act: Act, place: Place) {
         Act::Unlock => truth.others = false,
         Act::EndWriteback => {}
     }
-    let moved = match (act, truth.place, place) {
+    let moved = match (act, truth.whereabouts, there) {
         // Parked as soon as it is pinned.
-        (Act::Pin(_), Place::List(_), Place::Parked) => true,
-        (Act::Unpin(_), Place::Parked, Place::List(_)) => !truth.is_pinned(),
+        (Act::Pin(_), Listed(Place::List(_)), Listed(Place::Parked)) => true,
+        (Act::Unpin(_), Listed(Place::Parked), Listed(Place::List(_))) => !truth.is_pinned(),
         // The last reference goes: the page is free, whatever list it was on.
-        (Act::Unpin(_) | Act::Release, from, Place::Free) => {
-            from != Place::Isolated && truth.holds == 0 && !truth.is_pinned()
+        (Act::Unpin(_) | Act::Release, from, Free) => {
+            from != Isolated && truth.holds == 0 && !truth.is_pinned()
         }
         _ => false,
     };
     if moved {
-        truth.place = place;
+        truth.whereabouts = there;
         truth.since = None;
     }
 }

@@ -1,12 +1,12 @@
 //! The lists themselves.
 
 use super::checked::{Checked, untouched};
-use super::ops::may_be_free;
-use super::world;
-use super::{ListsBroken, Place, TestLists};
+use super::rules::may_be_free;
+use super::world::{self, Truth};
+use super::{ListsBroken, TestLists, Whereabouts};
 use crate::flags::PageFlags;
 use crate::pin::{Owners, Pins};
-use crate::reclaim::{Lists, Lru, Release, ShrinkError, Watermark};
+use crate::reclaim::{Lists, Lru, Place, Watermark};
 
 impl<B: TestLists> Lists for Checked<'_, '_, B> {
     fn take(&mut self, list: Lru) -> Option<B::Page> {
@@ -42,10 +42,10 @@ impl<B: TestLists> Lists for Checked<'_, '_, B> {
         self.lists.put(list, page);
         if last {
             // The scan's reference was the last: nobody can find the page any more.
-            self.placed("put", id, Place::Free);
+            self.placed("put", id, Whereabouts::Free);
             return;
         }
-        self.placed("put", id, Place::List(list));
+        self.placed("put", id, Whereabouts::Listed(Place::List(list)));
         let active = self.lists.see(id).flags.contains(PageFlags::ACTIVE);
         if active != list.is_active() {
             let what = "the active flag follows the list";
@@ -58,32 +58,15 @@ impl<B: TestLists> Lists for Checked<'_, '_, B> {
         self.lists.pages(list)
     }
 
-    fn free(&mut self, page: B::Page, release: Release) {
+    fn free(&mut self, page: B::Page) {
         let id = self.enter("free", &page);
-        let now = release == Release::Now;
         if let Some(&truth) = self.state.known().get(id) {
-            let held = may_be_free(self.lists, id, &truth, now);
+            let held = may_be_free(self.lists, id, &truth);
             self.state.note("free", id, held);
         }
-        self.lists.free(page, release);
+        self.lists.free(page);
         self.state.tally.freed = self.state.tally.freed.saturating_add(1);
-        let place = if now { Place::Free } else { Place::AwaitsFlush };
-        self.placed("free", id, place);
-    }
-
-    fn failed(&mut self, page: Option<&B::Page>, error: ShrinkError<B::Error>) {
-        let Some(page) = page else {
-            self.lists.failed(None, error);
-            return;
-        };
-        let id = self.lists.id(page);
-        let locked = error.is_locked();
-        self.lists.failed(Some(page), error);
-        if let Some(truth) = self.state.page(id) {
-            truth.ours &= !locked;
-            truth.owes = false;
-        }
-        self.check("failed", id);
+        self.placed("free", id, Whereabouts::Free);
     }
 
     fn park(&mut self, page: B::Page, pins: Pins) -> Result<(), B::Page> {
@@ -92,7 +75,13 @@ impl<B: TestLists> Lists for Checked<'_, '_, B> {
         match self.lists.park(page, pins) {
             Ok(()) => {
                 self.state.tally.parked = self.state.tally.parked.saturating_add(1);
-                self.placed("park", id, Place::Parked);
+                self.placed("park", id, Whereabouts::Listed(Place::Parked));
+                let pinned = self.state.known().get(id).is_some_and(Truth::is_pinned);
+                if !pinned {
+                    let what = "a page without pins is handed back";
+                    self.state
+                        .note("park", id, Err(ListsBroken::NotDone { what }));
+                }
                 Ok(())
             }
             Err(page) => {
@@ -153,7 +142,7 @@ impl<B: TestLists> Checked<'_, '_, B> {
     fn oldest(&self, place: Place) -> Option<(usize, bool)> {
         let there = || {
             let pages = self.state.known().iter().enumerate();
-            pages.filter(move |(_, truth)| truth.place == place)
+            pages.filter(move |(_, truth)| truth.whereabouts == Whereabouts::Listed(place))
         };
         let certain = there().all(|(_, truth)| truth.since.is_some());
         let (id, _) = there().min_by_key(|(_, truth)| truth.since)?;
@@ -175,9 +164,10 @@ impl<B: TestLists> Checked<'_, '_, B> {
     /// The page was taken from there.
     fn isolated(&mut self, name: &'static str, id: usize, from: Place) {
         let found = match self.state.page(id) {
-            Some(truth) => core::mem::replace(&mut truth.place, Place::Isolated),
-            None => Place::Isolated,
+            Some(truth) => core::mem::replace(&mut truth.whereabouts, Whereabouts::Isolated),
+            None => Whereabouts::Isolated,
         };
+        let from = Whereabouts::Listed(from);
         if found != from {
             let held = Err(ListsBroken::Misplaced {
                 expected: found,
@@ -187,12 +177,17 @@ impl<B: TestLists> Checked<'_, '_, B> {
         }
     }
 
-    /// The page is the youngest there now.
-    fn placed(&mut self, name: &'static str, id: usize, place: Place) {
+    /// The page is the youngest there now. The scan has given it up, so it does not hold its lock.
+    fn placed(&mut self, name: &'static str, id: usize, there: Whereabouts) {
         let since = self.state.tick();
         if let Some(truth) = self.state.page(id) {
-            truth.place = place;
+            truth.whereabouts = there;
             truth.since = Some(since);
+            if truth.ours {
+                let why = "given up while the scan holds its lock";
+                self.state
+                    .note(name, id, Err(ListsBroken::Forbidden { why }));
+            }
         }
         self.check(name, id);
     }

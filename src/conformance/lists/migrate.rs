@@ -7,8 +7,8 @@ use crate::flags::{PteFlags, UnmapFlags};
 use crate::invariants::EntryKind;
 use crate::page::PageLike;
 use crate::policy::{Context, SkipOpportunistic};
-use crate::reclaim::{Lists, Lru, PageOps, ShrinkError};
-use crate::unmap::{Hook, UnmapRequest};
+use crate::reclaim::{Lists, Lru, PageOps};
+use crate::unmap::{Attempt, FlushDebt, UnmapRequest};
 
 /// What a migration entry carries there and back.
 const CARRIED: PteFlags = PteFlags::WRITABLE
@@ -22,14 +22,9 @@ impl<B: TestLists> Checked<'_, '_, B> {
         let Some(page) = list.and_then(|list| self.take(list)) else {
             return;
         };
-        if matches!(self.try_lock(&page), Ok(Hook::Done)) {
+        if self.try_lock(&page) == Attempt::Done {
             self.migrate_locked(&page);
-            // A lock that cannot be given back is settled like any other failure.
-            if let Err(source) = PageOps::unlock(self, &page) {
-                let mut error = ShrinkError::op(crate::reclaim::PageOp::Unlock, source);
-                error.set_locked(true);
-                Lists::failed(self, Some(&page), error);
-            }
+            self.unlock(&page);
         }
         self.put(Lru::of(page.flags()), page);
     }
@@ -42,18 +37,11 @@ impl<B: TestLists> Checked<'_, '_, B> {
             .union(UnmapFlags::IGNORE_ACCESS);
         let policy: SkipOpportunistic = SkipOpportunistic::new();
         let request = UnmapRequest::of(flags, policy, Context::default());
-        match self.unmap_checked(page, &request) {
-            Ok(unmapped) => drop(unmapped.flush.flush(|| self.lists.flush_tlb())),
-            Err(failure) => {
-                drop(failure.flush.flush(|| self.lists.flush_tlb()));
-                let error = ShrinkError::Unmap {
-                    error: failure.error,
-                    owed: failure.owed,
-                    locked: false,
-                };
-                Lists::failed(self, Some(page), error);
-            }
+        let mut debt = FlushDebt::none();
+        if let Err(error) = self.unmap_checked(page, &request, &mut debt) {
+            self.failed(page, error);
         }
+        debt.flush(|| self.flush_tlb());
         self.lists.end_migration(page);
         let after = self.bits(id);
         if before != after {

@@ -2,9 +2,9 @@
 //!
 //! An embedder implements [`TestLists`] for what it reclaims with, beside
 //! [`PageOps`](crate::reclaim::PageOps) and [`Lists`], and calls [`lists_suite`] from its tests.
-//! The suite adds pages, runs passes over them, and stands between the pass and the embedder: it
-//! makes callbacks fail or refuse, lets pins, references and writes come and go inside them, and
-//! checks after each what it did and what it left alone.
+//! The suite adds pages and runs passes over them. Every callback of a pass goes through the suite,
+//! which makes it fail or refuse, lets pins, references and writes come and go inside it, and
+//! checks after it what it did and what it left alone.
 //!
 //! | checked | when |
 //! | --- | --- |
@@ -16,8 +16,11 @@
 //! | the swap slot is held by the swap entries that name it | after each callback |
 //! | a callback that fails or refuses has changed nothing | after each callback |
 //! | a walk keeps all [invariants](crate::invariants::walk) | after each walk |
-//! | a page is written out, removed and freed only if it may be | before each |
+//! | a page whose reverse map is locked by somebody else is kept | after each walk |
+//! | a page is written out, removed and freed only if it may be, and after its TLB flush | before each |
 //! | no page that a policy protects is unmapped or written out while it is pinned | before each |
+//! | no more pages are written than there is room for | before each write |
+//! | no page is locked and no write waits to be started | before a wait, after each batch |
 //! | lists are in order and as long as they say | after each pass |
 //! | a pass ends | after a bounded number of pages |
 //! | what nobody holds can be reclaimed | at the end |
@@ -31,6 +34,8 @@ mod choices;
 mod forward;
 mod migrate;
 mod ops;
+mod pages;
+mod rules;
 mod run;
 mod watched;
 mod world;
@@ -42,36 +47,31 @@ use crate::debug::debug_fields;
 use crate::flags::{PageFlags, PteFlags, VmFlags};
 use crate::invariants::EntryAt;
 use crate::pin::{PIN_BIAS, PinKind};
-use crate::reclaim::{Lists, Lru};
+use crate::reclaim::{Lists, Place};
 use crate::rmap::Rmap;
-use crate::unmap::Hook;
+use crate::unmap::Attempt;
 
 /// How many pages the suite adds at most.
 pub const MAX_PAGES: usize = 16;
 
 /// Where a page is.
 ///
-/// Complete on purpose: it is in exactly one of these.
+/// Exhaustive: it is in exactly one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Place {
-    /// On this list.
-    List(Lru),
-    /// Parked because of its pins.
-    Parked,
+pub enum Whereabouts {
+    /// On a list, or parked because of its pins.
+    Listed(Place),
     /// Taken off its list by the scan, or off the parked pages by a sweep.
     Isolated,
     /// In no list: the holder of its last reference frees it.
     Elsewhere,
-    /// Given to [`Lists::free`] with [`Release::AfterFlush`](crate::reclaim::Release), and no flush
-    /// has succeeded since.
-    AwaitsFlush,
     /// Free.
     Free,
 }
 
 /// What a TLB may still hold of a page that no page-table entry backs any more.
 ///
-/// Complete on purpose.
+/// Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Stale {
     /// Nothing.
@@ -87,7 +87,7 @@ pub enum Stale {
 /// suite's to take later.
 #[derive(Debug, Clone, Copy)]
 pub struct NewPage<'a> {
-    /// Its state. It goes on the list that [`Lru::of`] says, at the young end.
+    /// Its state. It goes on the list that [`Lru::of`](crate::reclaim::Lru::of) says, at the young end.
     pub flags: PageFlags,
     /// Its mappings: for each the state of its VMA and the bits of its entry. Each is in a VMA of
     /// its own, at an address of its own.
@@ -96,12 +96,12 @@ pub struct NewPage<'a> {
     pub content: u64,
 }
 
-/// A page as the embedder knows it. Of a page that is [free](Place::Free) only the place, the
-/// content and the slot count.
+/// A page as the embedder knows it. Of a page that is [free](Whereabouts::Free) only whereabouts,
+/// content and slot count.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SeenPage {
     /// Where it is, by the lists themselves.
-    pub place: Place,
+    pub whereabouts: Whereabouts,
     /// Its state.
     pub flags: PageFlags,
     /// Its reference count, pins included where they are counted in it.
@@ -110,7 +110,8 @@ pub struct SeenPage {
     pub maps: u32,
     /// Whether the page lock is held, by whomever.
     pub locked: bool,
-    /// Whether its content is on the way to its backing store.
+    /// Whether its write to its backing store is under way: it was started, and has not ended. A
+    /// write that waits for [`submit`](crate::reclaim::PageOps::submit) was not started.
     pub writing: bool,
     /// What a TLB may still hold of it. [`Stale::No`] where that cannot be known.
     pub stale: Stale,
@@ -122,7 +123,7 @@ pub struct SeenPage {
 }
 
 debug_fields!(SeenPage {
-    place,
+    whereabouts,
     flags,
     refs,
     maps,
@@ -135,7 +136,7 @@ debug_fields!(SeenPage {
 
 /// What somebody else does to a page while reclaim is at work.
 ///
-/// Complete on purpose: the embedder matches on it.
+/// Exhaustive: the embedder matches on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Act {
     /// Pins it through one of its entries.
@@ -162,10 +163,29 @@ pub enum Act {
 
 /// What the suite asks of an embedder's lists, beside what reclaim asks.
 ///
+/// # Examples
+///
+/// A test that makes a thousand small worlds:
+///
+/// ```
+/// use pinfold::conformance::{ListsFailure, ListsTally, Rng, TestLists, lists_suite};
+///
+/// fn check<B: TestLists>(mut empty: impl FnMut() -> B) -> Result<ListsTally, ListsFailure> {
+///     let mut sum = ListsTally::default();
+///     for seed in 0..1000 {
+///         let mut rng = Rng::new(seed);
+///         sum = sum.plus(lists_suite(&mut empty(), &mut || rng.next_u64(), 8)?);
+///     }
+///     Ok(sum)
+/// }
+/// ```
+///
 /// # Contract
 ///
 /// - A page keeps its number for as long as the suite runs, in memory or not.
 /// - Nothing happens to a page between two calls.
+/// - A page whose last reference is dropped is [free](Whereabouts::Free), and on no list: by
+///   [`put`](Lists::put) as well, if the scan had the last one.
 /// - There is swap for every page, or [`has_swap`](Lists::has_swap) says `false`.
 /// - Pages are small: huge pages are not part of this suite.
 pub trait TestLists: Lists {
@@ -188,7 +208,7 @@ pub trait TestLists: Lists {
     }
 
     /// Makes page `id`, or refuses if it cannot hold such a page.
-    fn add(&mut self, id: usize, page: &NewPage<'_>) -> Hook;
+    fn add(&mut self, id: usize, page: &NewPage<'_>) -> Attempt;
 
     /// The number with which the page was added.
     fn id(&self, page: &Self::Page) -> usize;
@@ -200,17 +220,17 @@ pub trait TestLists: Lists {
     fn entry(&self, id: usize, at: usize) -> Option<EntryAt>;
 
     /// Does this to page `id`, or refuses if it cannot be done now; then nothing has changed.
-    fn act(&mut self, id: usize, act: Act) -> Hook;
+    fn act(&mut self, id: usize, act: Act) -> Attempt;
 
     /// Pins a page whose entry is just being cleared, as a pinner that takes no locks would. The
     /// default refuses: then no pin appears there.
-    #[must_use]
-    fn pin_in_walk(page: &Self::Page, kind: PinKind) -> Hook {
+    fn pin_in_walk(page: &Self::Page, kind: PinKind) -> Attempt {
         let _ = (page, kind);
-        Hook::Refused
+        Attempt::Refused
     }
 
-    /// An error with which callbacks can be made to fail. The default has none: then none fails.
+    /// An error with which the fallible methods of a walk can be made to fail. The default has none:
+    /// then none fails.
     #[must_use]
     fn injected() -> Option<Self::Error> {
         None
@@ -222,10 +242,9 @@ pub trait TestLists: Lists {
         PIN_BIAS
     }
 
-    /// How many references a page has because it is in this place. The default: one if the scan
-    /// holds it.
-    fn refs_of_place(&self, place: Place) -> u32 {
-        u32::from(place == Place::Isolated)
+    /// How many references a page has because it is there. The default: one if the scan holds it.
+    fn refs_there(&self, whereabouts: Whereabouts) -> u32 {
+        u32::from(whereabouts == Whereabouts::Isolated)
     }
 
     /// How many swap slots are in use, where that is known.

@@ -1,62 +1,40 @@
 //! The operations on one page, each with what must be true before it and after it.
 
 use super::checked::{Checked, untouched};
-use super::world::{self, Truth};
-use super::{ListsBroken, Place, SeenPage, Stale, TestLists};
-use crate::flags::{PageFlags, PteFlags, VmFlags};
-use crate::invariants::EntryKind;
+use super::rules::{allowed, done, flags, may_leave, used};
+use super::world::Truth;
+use super::{Act, ListsBroken, Stale, TestLists, Whereabouts};
+use crate::flags::{PageFlags, VmFlags};
+use crate::pin::{PinKind, Released};
 use crate::policy::PinPolicy;
 use crate::reclaim::{PageOps, PageOut, Referenced, Removal};
-use crate::rmap::Unmapped;
-use crate::unmap::{Failure, Hook, UnmapRequest};
+use crate::rmap::Outcome;
+use crate::unmap::{Attempt, FlushDebt, UnmapError, UnmapRequest};
 
-type Held = Result<(), ListsBroken>;
-
-fn done(is: bool, what: &'static str) -> Held {
-    if is {
-        Ok(())
-    } else {
-        Err(ListsBroken::NotDone { what })
-    }
-}
-
-fn allowed(is: bool, why: &'static str) -> Held {
-    if is {
-        Ok(())
-    } else {
-        Err(ListsBroken::Forbidden { why })
-    }
-}
-
-/// The flags changed by this, and nothing else.
-fn flags(before: &SeenPage, after: &SeenPage, set: PageFlags, clear: PageFlags) -> Held {
-    let flags = before.flags.union(set).difference(clear);
-    done(after.flags == flags, "the flags of the page")
-}
-
+#[deny(clippy::missing_trait_methods)]
 impl<B: TestLists> PageOps for Checked<'_, '_, B> {
     type Page = B::Page;
     type Error = B::Error;
 
-    fn update(&mut self, page: &B::Page, set: PageFlags, clear: PageFlags) -> Result<(), B::Error> {
+    fn update(&mut self, page: &B::Page, set: PageFlags, clear: PageFlags) {
         self.callback(
             "update",
             page,
             |lists, page| lists.update(page, set, clear),
             |(), before, after, _| flags(before, after, set, clear),
-        )
+        );
     }
 
-    fn referenced(&mut self, page: &B::Page) -> Result<Referenced, B::Error> {
+    fn referenced(&mut self, page: &B::Page) -> Referenced {
         let id = self.lists.id(page);
         let mut young = 0;
-        let found = self.callback(
+        let (found, _) = self.callback(
             "referenced",
             page,
             |lists, page| {
                 young = used(lists, id);
-                let found = lists.referenced(page)?;
-                Ok((found, used(lists, id)))
+                let found = lists.referenced(page);
+                (found, used(lists, id))
             },
             |&(found, still), before, after, _| {
                 untouched(before, after)?;
@@ -67,41 +45,43 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
                 done(still == 0, "entries that were used are old now")
             },
         );
-        let (found, _) = found?;
         if !found.vma.contains(VmFlags::LOCKED) && found.entries != young {
             let what = "the count of entries that were used";
             let held = Err(ListsBroken::NotDone { what });
             self.state.note("referenced", id, held);
         }
         if self.state.quiet || !self.state.choices.one_in(6) {
-            return Ok(found);
+            return found;
         }
-        Ok(Referenced {
+        Referenced {
             entries: self.state.choices.below(3),
             vma: VmFlags::from_bits_truncate(self.state.choices.bits()),
-        })
+        }
     }
 
     fn unmap<L: PinPolicy>(
         &mut self,
         page: &B::Page,
         request: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<B::Error>> {
-        self.unmap_checked(page, request)
+        debt: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<B::Error>> {
+        self.unmap_checked(page, request, debt)
     }
 
-    fn remove(&mut self, page: &B::Page, how: Removal) -> Result<Hook, B::Error> {
+    fn remove(&mut self, page: &B::Page, how: Removal) -> Attempt {
         if self.refused("remove", page) {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
+        self.at_the_last_moment(page);
         self.callback(
             "remove",
             page,
             |lists, page| lists.remove(page, how),
             |&answer, before, after, truth| {
-                if answer == Hook::Refused {
+                if answer == Attempt::Refused {
                     return untouched(before, after);
                 }
+                allowed(before.locked, "removed without its lock")?;
                 may_leave(before, truth)?;
                 let held = truth.holds > 0 || before.flags.contains(PageFlags::PRIVATE);
                 allowed(!held, "removed while somebody holds it")?;
@@ -113,36 +93,30 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
         )
     }
 
-    fn flush_tlb(&mut self) -> Result<(), B::Error> {
+    fn flush_tlb(&mut self) {
         self.state.tally.callbacks = self.state.tally.callbacks.saturating_add(1);
-        if let Some(error) = self.injected() {
-            return Err(error);
-        }
-        self.lists.flush_tlb()?;
+        self.lists.flush_tlb();
         for id in 0..self.state.len {
             let seen = self.lists.see(id);
             let held = done(seen.stale == Stale::No, "the TLB is flushed");
             self.state.note("flush_tlb", id, held);
             if let Some(truth) = self.state.page(id) {
-                if truth.place == Place::AwaitsFlush {
-                    truth.place = Place::Free;
-                }
+                truth.unflushed = 0;
             }
             self.check("flush_tlb", id);
         }
-        Ok(())
     }
 
-    fn try_lock(&mut self, page: &B::Page) -> Result<Hook, B::Error> {
+    fn try_lock(&mut self, page: &B::Page) -> Attempt {
         if self.refused("try_lock", page) {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         self.callback(
             "try_lock",
             page,
             PageOps::try_lock,
             |&answer, before, after, truth| {
-                if answer == Hook::Refused {
+                if answer == Attempt::Refused {
                     return untouched(before, after);
                 }
                 allowed(!before.locked, "locked twice")?;
@@ -152,7 +126,7 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
         )
     }
 
-    fn unlock(&mut self, page: &B::Page) -> Result<(), B::Error> {
+    fn unlock(&mut self, page: &B::Page) {
         self.callback(
             "unlock",
             page,
@@ -162,14 +136,15 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
                 truth.ours = false;
                 done(!after.locked, "unlocked")
             },
-        )
+        );
     }
 
     fn is_congested(&mut self, page: &B::Page) -> bool {
         self.answer(page, PageOps::is_congested)
     }
 
-    fn wait_for_writeback(&mut self, page: &B::Page) -> Result<(), B::Error> {
+    fn wait_for_writeback(&mut self, page: &B::Page) {
+        self.check_between("wait_for_writeback");
         self.callback(
             "wait_for_writeback",
             page,
@@ -178,19 +153,19 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
                 let ended = !after.writing && !after.flags.contains(PageFlags::WRITEBACK);
                 done(ended, "the writeback has ended")
             },
-        )
+        );
     }
 
-    fn add_to_swap(&mut self, page: &B::Page) -> Result<Hook, B::Error> {
+    fn add_to_swap(&mut self, page: &B::Page) -> Attempt {
         if self.refused("add_to_swap", page) {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         self.callback(
             "add_to_swap",
             page,
             PageOps::add_to_swap,
             |&answer, before, after, _| {
-                if answer == Hook::Refused {
+                if answer == Attempt::Refused {
                     return untouched(before, after);
                 }
                 let set = PageFlags::SWAP_CACHE.union(PageFlags::DIRTY);
@@ -199,7 +174,7 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
         )
     }
 
-    fn free_swap(&mut self, page: &B::Page) -> Result<(), B::Error> {
+    fn free_swap(&mut self, page: &B::Page) {
         self.callback(
             "free_swap",
             page,
@@ -211,7 +186,7 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
                 // The slot had its content; now only memory has.
                 done(after.flags.contains(PageFlags::DIRTY), "dirty again")
             },
-        )
+        );
     }
 
     fn is_swap_full(&mut self, page: &B::Page) -> bool {
@@ -226,29 +201,31 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
         self.lists.is_pmd_mapped(page)
     }
 
-    fn split(&mut self, page: &B::Page) -> Result<Hook, B::Error> {
+    fn split(&mut self, page: &B::Page) -> Attempt {
         self.lists.split(page)
     }
 
-    fn write_out(&mut self, page: &B::Page) -> Result<PageOut, B::Error> {
+    fn write_out(&mut self, page: &B::Page) -> PageOut {
         if self.refused("write_out", page) {
-            let kept = self.state.choices.below(2) == 0;
-            return Ok(if kept {
+            return if self.state.choices.below(2) == 0 {
                 PageOut::Keep
             } else {
                 PageOut::Activate
-            });
+            };
         }
         let protects = self.state.protects;
+        let room = self.state.write_room.checked_sub(1);
+        self.state.write_room = room.unwrap_or(0);
         let answer = self.callback(
             "write_out",
             page,
             PageOps::write_out,
             |&answer, before, after, truth| {
+                allowed(room.is_some(), "more writes than there is room for")?;
                 allowed(before.locked, "written without its lock")?;
                 allowed(
-                    before.stale != Stale::Dirty,
-                    "written while a CPU can still write to it",
+                    truth.unflushed == 0 && before.stale == Stale::No,
+                    "written before its TLB flush",
                 )?;
                 allowed(before.maps == 0, "written while it is mapped")?;
                 allowed(
@@ -265,22 +242,24 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
                     }
                 }
             },
-        )?;
-        let written = u64::from(answer == PageOut::Success);
-        self.state.tally.written = self.state.tally.written.saturating_add(written);
-        Ok(answer)
+        );
+        if answer == PageOut::Success {
+            self.state.tally.written = self.state.tally.written.saturating_add(1);
+            self.state.unsubmitted = self.state.unsubmitted.saturating_add(1);
+        }
+        answer
     }
 
-    fn release_buffers(&mut self, page: &B::Page) -> Result<Hook, B::Error> {
+    fn release_buffers(&mut self, page: &B::Page) -> Attempt {
         if self.refused("release_buffers", page) {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
         self.callback(
             "release_buffers",
             page,
             PageOps::release_buffers,
             |&answer, before, after, _| {
-                if answer == Hook::Refused {
+                if answer == Attempt::Refused {
                     return untouched(before, after);
                 }
                 flags(before, after, PageFlags::empty(), PageFlags::PRIVATE)
@@ -288,26 +267,87 @@ impl<B: TestLists> PageOps for Checked<'_, '_, B> {
         )
     }
 
-    fn put_last(&mut self, page: &B::Page) -> Result<bool, B::Error> {
+    fn put_last(&mut self, page: &B::Page) -> Option<Released> {
         self.callback(
             "put_last",
             page,
             PageOps::put_last,
-            |&last, _, after, truth| {
+            |&left, before, after, truth| {
+                let Some(left) = left else {
+                    return untouched(before, after);
+                };
+                allowed(truth.unflushed == 0, "given up before its TLB flush")?;
                 let others = truth.holds > 0 || truth.is_pinned() || after.maps > 0;
+                let last = matches!(left, Released::Free | Released::UnparkAndFree);
                 done(last != others, "whether it was the last reference")?;
                 if last {
                     truth.out = true;
                 } else {
-                    truth.place = Place::Elsewhere;
+                    truth.whereabouts = Whereabouts::Elsewhere;
                 }
                 Ok(())
             },
         )
     }
+
+    fn write_room(&mut self) -> u32 {
+        let room = self.lists.write_room();
+        let less = !self.state.quiet && self.state.choices.one_in(2);
+        self.state.write_room = if less {
+            room.min(self.state.choices.below(3))
+        } else {
+            room
+        };
+        self.state.write_room
+    }
+
+    fn submit(&mut self) {
+        self.state.tally.callbacks = self.state.tally.callbacks.saturating_add(1);
+        self.lists.submit();
+        self.state.unsubmitted = 0;
+        self.check_between("submit");
+        for id in 0..self.state.len {
+            let seen = self.lists.see(id);
+            let started = seen.writing || !seen.flags.contains(PageFlags::WRITEBACK);
+            let held = done(started, "the write is started");
+            self.state.note("submit", id, held);
+            self.check("submit", id);
+        }
+    }
+
+    fn failed(&mut self, page: &B::Page, error: UnmapError<B::Error>) {
+        self.callback(
+            "failed",
+            page,
+            |lists, page| lists.failed(page, error),
+            |(), before, after, _| untouched(before, after),
+        );
+    }
 }
 
 impl<B: TestLists> Checked<'_, '_, B> {
+    /// A device writes to the page and lets it go: it is dirty again.
+    fn at_the_last_moment(&mut self, page: &B::Page) {
+        let id = self.lists.id(page);
+        let truth = self.state.known().get(id).copied();
+        let Some(truth) = truth.filter(Truth::is_pinned) else {
+            return;
+        };
+        if self.state.quiet || !self.state.choices.one_in(3) {
+            return;
+        }
+        let content = self.state.tick();
+        self.perform(id, Act::DmaWrite(content));
+        for (kind, pins) in [
+            (PinKind::Short, truth.short),
+            (PinKind::Longterm, truth.longterm),
+        ] {
+            for _ in 0..pins {
+                self.perform(id, Act::Unpin(kind));
+            }
+        }
+    }
+
     /// Whether the suite answers for the embedder that the callback refuses.
     fn refused(&mut self, name: &'static str, page: &B::Page) -> bool {
         let refused = self.state.refuses();
@@ -322,47 +362,4 @@ impl<B: TestLists> Checked<'_, '_, B> {
         let answer = ask(self.lists, page);
         answer ^ (!self.state.quiet && self.state.choices.one_in(6))
     }
-}
-
-/// How many entries that map the page are young.
-fn used<B: TestLists>(lists: &B, id: usize) -> u32 {
-    let mut young = 0u32;
-    for at in 0..super::super::MAX_ENTRIES {
-        let Some(entry) = lists.entry(id, at) else {
-            break;
-        };
-        let is = entry.kind == EntryKind::Present && entry.flags.contains(PteFlags::YOUNG);
-        young = young.saturating_add(is.into());
-    }
-    young
-}
-
-/// Whether the page may leave memory.
-pub(super) fn may_leave(seen: &SeenPage, truth: &Truth) -> Held {
-    allowed(seen.maps == 0, "out of memory while it is mapped")?;
-    allowed(!truth.is_pinned(), "out of memory while it is pinned")?;
-    allowed(
-        !seen.flags.contains(PageFlags::DIRTY),
-        "out of memory while it is dirty",
-    )?;
-    let writing = seen.writing || seen.flags.contains(PageFlags::WRITEBACK);
-    allowed(!writing, "out of memory while it is being written")
-}
-
-/// Whether the page may go to the allocator.
-pub(super) fn may_be_free<B: TestLists>(
-    lists: &B,
-    id: usize,
-    truth: &Truth,
-    flushed: bool,
-) -> Held {
-    let seen = lists.see(id);
-    let (present, _) = world::entries(lists, id);
-    allowed(truth.out, "freed while it has references")?;
-    allowed(present == 0, "freed while it is mapped")?;
-    may_leave(&seen, truth)?;
-    allowed(
-        !flushed || seen.stale == Stale::No,
-        "freed while a CPU can still reach it",
-    )
 }

@@ -3,18 +3,14 @@
 use super::checked::{Checked, State};
 use super::choices::Choices;
 use super::world::Truth;
-use super::{Act, ListsBroken, ListsFailure, MAX_PAGES, NewPage, Place, TestLists};
+use super::{Act, ListsBroken, ListsFailure, MAX_PAGES, TestLists, Whereabouts};
 use crate::debug::debug_fields;
-use crate::flags::{PageFlags, PteFlags, VmFlags};
+use crate::flags::{PageFlags, VmFlags};
 use crate::pin::{Biased, PinCount, PinKind, Pins, Refined};
 use crate::policy::{
     Context, IgnorePins, Operation, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned,
 };
-use crate::reclaim::{
-    Lru, LruScan, PageOps, ParkEagerly, ParkLongterm, ParkPolicy, Progress, Rotate, ScanControl,
-    ScanFlags, unpark,
-};
-use crate::unmap::{FlushDebt, Hook};
+use crate::reclaim::{Lru, LruScan, Parking, Place, Progress, ScanControl, ScanFlags, unpark};
 use core::fmt;
 
 /// What a suite of lists has run.
@@ -25,8 +21,10 @@ pub struct ListsTally {
     pub pages: u64,
     /// Callbacks.
     pub callbacks: u64,
-    /// Callbacks that were chosen to fail; they have, if the embedder has errors.
+    /// Calls of fallible methods that were chosen to fail; they have, if the embedder has errors.
     pub failures: u64,
+    /// Reverse maps that were found to be locked by somebody else.
+    pub contended: u64,
     /// Callbacks that were made to refuse.
     pub refusals: u64,
     /// Pins taken.
@@ -43,6 +41,7 @@ debug_fields!(ListsTally {
     pages,
     callbacks,
     failures,
+    contended,
     refusals,
     pins,
     parked,
@@ -58,6 +57,7 @@ impl ListsTally {
             pages: self.pages.saturating_add(other.pages),
             callbacks: self.callbacks.saturating_add(other.callbacks),
             failures: self.failures.saturating_add(other.failures),
+            contended: self.contended.saturating_add(other.contended),
             refusals: self.refusals.saturating_add(other.refusals),
             pins: self.pins.saturating_add(other.pins),
             parked: self.parked.saturating_add(other.parked),
@@ -71,11 +71,12 @@ impl fmt::Display for ListsTally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} pages, {} callbacks: {} failures, {} refusals, {} pins; {} pages parked, {} written, \
-             {} freed",
+            "{} pages, {} callbacks: {} failures, {} contended, {} refusals, {} pins; {} pages \
+             parked, {} written, {} freed",
             self.pages,
             self.callbacks,
             self.failures,
+            self.contended,
             self.refusals,
             self.pins,
             self.parked,
@@ -104,12 +105,14 @@ pub fn lists_suite<B: TestLists>(
         lists,
         state: State {
             choices: Choices::new(choices),
-            pages: [Truth::new(Place::Free, 0, true, 0); MAX_PAGES],
+            pages: [Truth::new(Whereabouts::Free, 0, true, 0); MAX_PAGES],
             len: 0,
             quiet: false,
             protects: false,
             clock: 0,
             taken: 0,
+            write_room: u32::MAX,
+            unsubmitted: 0,
             tally: ListsTally::default(),
             round: 0,
             failure: None,
@@ -155,96 +158,6 @@ impl State<'_> {
 }
 
 impl<B: TestLists> Checked<'_, '_, B> {
-    fn add_pages(&mut self) {
-        let pages = self.state.choices.index(MAX_PAGES).saturating_add(1);
-        for _ in 0..pages {
-            let id = self.state.len;
-            let flags = self.new_flags();
-            let mut mappings = [(VmFlags::empty(), PteFlags::empty()); 3];
-            for mapping in &mut mappings {
-                *mapping = self.new_mapping();
-            }
-            // Anonymous memory is there because it is mapped; what is in no cache cannot be.
-            let orphan = !flags.intersects(PageFlags::ANON.union(PageFlags::PAGE_CACHE));
-            let len = if orphan {
-                0
-            } else if flags.contains(PageFlags::ANON) {
-                self.state.choices.index(3).saturating_add(1)
-            } else {
-                self.state.choices.index(4)
-            };
-            let content = self.state.tick();
-            let mapped = mappings.get(..len).unwrap_or_default();
-            let page = NewPage {
-                flags,
-                mappings: mapped,
-                content,
-            };
-            if self.lists.add(id, &page) == Hook::Refused {
-                continue;
-            }
-            // Its entries may be dirty already: then it is not the page to drop.
-            let dirty = mapped
-                .iter()
-                .any(|(_, entry)| entry.contains(PteFlags::DIRTY));
-            let lazy = flags.contains(PageFlags::ANON) && !flags.contains(PageFlags::SWAP_BACKED);
-            let place = Place::List(Lru::of(flags));
-            let since = self.state.tick();
-            if let Some(truth) = self.state.pages.get_mut(id) {
-                *truth = Truth::new(place, content, orphan || lazy && !dirty, since);
-            }
-            self.state.len = id.saturating_add(1);
-            self.state.tally.pages = self.state.tally.pages.saturating_add(1);
-        }
-    }
-
-    fn new_flags(&mut self) -> PageFlags {
-        const FILE: PageFlags = PageFlags::PAGE_CACHE;
-        const ANON: PageFlags = PageFlags::ANON.union(PageFlags::SWAP_BACKED);
-        const KINDS: [PageFlags; 7] = [
-            FILE,
-            ANON,
-            ANON,
-            FILE.union(PageFlags::SWAP_BACKED),
-            FILE.union(PageFlags::PRIVATE),
-            // Freed lazily.
-            PageFlags::ANON,
-            // Cut off its file, and held by its buffers.
-            PageFlags::PRIVATE,
-        ];
-        let choices = &mut self.state.choices;
-        let mut flags = choices.pick(&KINDS).unwrap_or(FILE);
-        if flags.contains(FILE) && choices.one_in(3) {
-            flags |= PageFlags::DIRTY;
-        }
-        for (chance, flag) in [
-            (3, PageFlags::ACTIVE),
-            (4, PageFlags::REFERENCED),
-            (12, PageFlags::UNEVICTABLE),
-        ] {
-            flags.set(flag, choices.one_in(chance));
-        }
-        flags
-    }
-
-    fn new_mapping(&mut self) -> (VmFlags, PteFlags) {
-        let choices = &mut self.state.choices;
-        let mut vma = VmFlags::empty();
-        for (chance, flag) in [(12, VmFlags::LOCKED), (4, VmFlags::EXEC)] {
-            vma.set(flag, choices.one_in(chance));
-        }
-        let mut entry = PteFlags::WRITABLE;
-        for (chance, flag) in [
-            (3, PteFlags::YOUNG),
-            (3, PteFlags::DIRTY),
-            (3, PteFlags::SOFT_DIRTY),
-            (3, PteFlags::UFFD_WP),
-        ] {
-            entry.set(flag, choices.one_in(chance));
-        }
-        (vma, entry)
-    }
-
     fn round(&mut self) {
         for _ in 0..self.state.choices.below(8) {
             let id = self.state.choices.index(self.state.len);
@@ -285,15 +198,17 @@ impl<B: TestLists> Checked<'_, '_, B> {
     fn under<L: PinPolicy>(&mut self, flags: ScanFlags, policy: L) {
         self.state.protects = protects(&policy);
         let control = ScanControl::new(flags).with_policy(policy);
-        match self.state.choices.below(3) {
-            1 => self.pass(&control.with_parking(Rotate)),
-            2 => self.pass(&control.with_parking(ParkEagerly)),
-            _ => self.pass(&control.with_parking(ParkLongterm)),
-        }
+        let parking = match self.state.choices.below(4) {
+            1 => Parking::Rotate,
+            2 => Parking::Lazy,
+            3 => Parking::Eager,
+            _ => Parking::Longterm,
+        };
+        self.pass(&control.with_parking(parking));
         self.state.protects = false;
     }
 
-    fn pass<L: PinPolicy, K: ParkPolicy>(&mut self, control: &ScanControl<L, K>) {
+    fn pass<L: PinPolicy>(&mut self, control: &ScanControl<L>) {
         let target = match self.state.choices.below(4) {
             0 => u64::MAX,
             more => more.into(),
@@ -306,25 +221,30 @@ impl<B: TestLists> Checked<'_, '_, B> {
         let mut scan = LruScan::new(target);
         // Each step takes a page at least, or goes on to the next priority.
         for _ in 0..self.state.most().saturating_add(100) {
-            if scan.step(self, control, budget) != Progress::More {
+            let progress = scan.step(self, control, budget);
+            self.check_batch("a step");
+            if progress != Progress::More {
                 break;
             }
             if budget < 2 {
                 self.check_all("a step");
             }
         }
-        self.settle(scan.take_flush_debt());
     }
 
-    /// What is left to flush after a pass is the caller's to flush.
-    fn settle(&mut self, debt: FlushDebt) {
-        let quiet = core::mem::replace(&mut self.state.quiet, true);
-        if debt.flush(|| PageOps::flush_tlb(self)).is_err() {
-            let what = "a flush that is tried again";
+    /// Nothing is left over from a batch.
+    fn check_batch(&mut self, name: &'static str) {
+        self.check_between(name);
+        let owed = self
+            .state
+            .known()
+            .iter()
+            .position(|truth| truth.unflushed > 0);
+        if let Some(id) = owed {
+            let what = "the TLB flushes of the batch";
             self.state
-                .note("flush_tlb", 0, Err(ListsBroken::NotDone { what }));
+                .note(name, id, Err(ListsBroken::NotDone { what }));
         }
-        self.state.quiet = quiet;
     }
 
     /// Everybody lets go. Then everything can be reclaimed, and is.
@@ -346,25 +266,29 @@ impl<B: TestLists> Checked<'_, '_, B> {
             self.state.taken = 0;
             let mut scan = LruScan::new(u64::MAX);
             let _ = scan.run(self, &ScanControl::new(EVERYTHING));
+            self.check_batch("the last passes");
             self.check_all("the last passes");
         }
-        if let Some((id, place)) = self.left() {
-            let held = Err(ListsBroken::NotReclaimed { place });
+        if let Some((id, whereabouts)) = self.left() {
+            let held = Err(ListsBroken::NotReclaimed { whereabouts });
             self.state.note("the last passes", id, held);
         }
     }
 
     /// A page that can be reclaimed, and where it is.
-    fn left(&self) -> Option<(usize, Place)> {
+    fn left(&self) -> Option<(usize, Whereabouts)> {
         let pages = || self.state.known().iter().enumerate();
         // Active lists are not scanned while the inactive ones are as long.
         let some_stay = pages().any(|(id, truth)| !truth.is_gone() && self.stays(id));
         let (id, truth) = pages().find(|&(id, truth)| {
-            let passed_by = matches!(truth.place, Place::List(list) if list.is_active());
+            let passed_by = match truth.whereabouts {
+                Whereabouts::Listed(Place::List(list)) => list.is_active(),
+                _ => false,
+            };
             let may_stay = self.stays(id) || some_stay && passed_by;
-            !may_stay && truth.place != Place::Free
+            !may_stay && truth.whereabouts != Whereabouts::Free
         })?;
-        Some((id, truth.place))
+        Some((id, truth.whereabouts))
     }
 
     /// Whether the page cannot be reclaimed, whoever lets go.
@@ -409,5 +333,5 @@ fn protects<L: PinPolicy>(policy: &L) -> bool {
         longterm: Some(0),
     });
     let verdict = policy.verdict(Operation::Free, Context::default(), pin);
-    L::READS_PINS && !verdict.proceeds()
+    policy.mode().reads_pins() && !verdict.proceeds()
 }

@@ -1,16 +1,17 @@
-//! The walks of an unmap: what they tell is counted, they fail, and pins appear in them.
+//! The walks of an unmap: what they report is counted, they fail, and pins appear in them.
 
 use super::checked::{Checked, State};
+use super::rules::done;
 use super::{ListsBroken, Stale, TestLists};
 use crate::conformance::MAX_ENTRIES;
 use crate::flags::{PteFlags, VmFlags};
 use crate::invariants::{self, Asked, Books, Broken, Ending, EntryAt, EntryKind, Snapshot, Walk};
 use crate::pin::PinKind;
 use crate::policy::PinPolicy;
-use crate::rmap::{InVma, NextVma, Rmap, Unmapped, try_to_unmap};
+use crate::rmap::{NextVma, Outcome, Rmap, try_to_unmap};
 use crate::unmap::{
-    Bookkeeping, Cleared, CounterDelta, Entry, Failure, FlushMode, Hook, NewEntry, PageTables,
-    UnmapRequest,
+    Attempt, Cleared, CounterDelta, Entry, FlushDebt, FlushMode, NewEntry, PageTables, SharedTable,
+    UnmapError, UnmapRequest,
 };
 use core::ops::Range;
 
@@ -71,13 +72,15 @@ impl<B: TestLists> Checked<'_, '_, B> {
         &mut self,
         page: &B::Page,
         request: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<B::Error>> {
+        debt: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<B::Error>> {
         let id = self.enter("unmap", page);
         let before = Record::of(self.lists, &self.state, id, Books::default());
         let own = self.state.choices.one_in(4);
         let mut seen = Seen::default();
+        let mut owed = FlushDebt::none();
         let result = if own {
-            self.lists.unmap(page, request)
+            self.lists.unmap(page, request, &mut owed)
         } else {
             let mut rmap = Watched {
                 rmap: self.lists.rmap(page),
@@ -88,18 +91,21 @@ impl<B: TestLists> Checked<'_, '_, B> {
                 pin: B::pin_in_walk,
                 error: B::injected,
             };
-            try_to_unmap(page, request, &mut rmap)
+            try_to_unmap(page, request, &mut rmap, &mut owed)
         };
-        if let (Some((_, kind)), Some(truth)) = (seen.pinned, self.state.page(id)) {
-            let pins = truth.pins_of(kind);
-            *pins = pins.saturating_add(1);
+        if let Some(truth) = self.state.page(id) {
+            if let Some((_, kind)) = seen.pinned {
+                let pins = truth.pins_of(kind);
+                *pins = pins.saturating_add(1);
+            }
+            truth.unflushed = truth.unflushed.saturating_add(owed.entries());
         }
         let after = Record::of(self.lists, &self.state, id, seen.books);
         let walk = Walk {
             asked: Asked::new(request.flags(), request.policy(), request.context()),
             before: before.snapshot(),
             after: after.snapshot(),
-            ending: Ending::of_all(&result),
+            ending: Ending::of_all(&result, &owed),
             pin_appeared: seen.pinned.map(|(at, _)| at),
         };
         let held = if own {
@@ -107,32 +113,30 @@ impl<B: TestLists> Checked<'_, '_, B> {
         } else {
             invariants::walk(&walk)
         };
-        let held = held.map_err(ListsBroken::from).and_then(|()| {
-            // Whatever was put off, the walk has told.
-            let deferred = result.as_ref().map_or_else(
-                |failure| failure.flush.entries(),
-                |done| done.flush.entries(),
-            );
-            if deferred == 0 && before.stale == Stale::No && after.stale != Stale::No {
-                let what = "an entry that is cleared is flushed, or its flush put off";
-                Err(ListsBroken::NotDone { what })
-            } else {
-                Ok(())
-            }
-        });
+        let stale = before.stale == Stale::No && after.stale != Stale::No;
+        let kept = matches!(result, Ok(Outcome::Contended));
+        let held = held
+            .map_err(ListsBroken::from)
+            .and_then(|()| {
+                let what = "an entry that is cleared is flushed, or its flush is deferred";
+                done(!stale || !owed.is_none(), what)
+            })
+            .and_then(|()| {
+                let what = "a page is kept if its reverse map is locked by somebody else";
+                done(!seen.contended || kept, what)
+            });
         self.state.note("unmap", id, held);
-        if let Some(truth) = self.state.page(id) {
-            truth.owes = matches!(&result, Err(failure) if !failure.owed.is_none());
-        }
+        debt.absorb(owed);
         self.check("unmap", id);
         result
     }
 }
 
-/// The invariants that need no count of what was told.
+/// The invariants that need no count of the calls.
 fn without_books(mut walk: Walk<'_>) -> Result<(), Broken> {
-    walk.after.books.removed = walk.ending.taken;
-    const CHECKS: [fn(&Walk<'_>) -> Result<(), Broken>; 6] = [
+    walk.after.books.removed = invariants::gone(&walk);
+    type Check = fn(&Walk<'_>) -> Result<(), Broken>;
+    const CHECKS: [Check; 6] = [
         invariants::pinned_stays,
         invariants::mlocked_stays,
         invariants::nothing_lost,
@@ -143,12 +147,14 @@ fn without_books(mut walk: Walk<'_>) -> Result<(), Broken> {
     CHECKS.iter().try_for_each(|check| check(&walk))
 }
 
-/// What a walk told, and what came between.
+/// What a walk reported, and what happened meanwhile.
 #[derive(Default)]
 struct Seen {
     books: Books,
     /// During the clearing of which entry a pin appeared, and of which kind.
     pinned: Option<(usize, PinKind)>,
+    /// Somebody else held the lock of the reverse map.
+    contended: bool,
 }
 
 /// A reverse map whose walks are watched.
@@ -158,60 +164,44 @@ struct Watched<'s, 'c, R, P, E> {
     state: &'s mut State<'c>,
     seen: &'s mut Seen,
     entries: &'s [EntryAt],
-    pin: fn(&P, PinKind) -> Hook,
+    pin: fn(&P, PinKind) -> Attempt,
     error: fn() -> Option<E>,
 }
 
-/// One of them.
-struct WatchedWalk<'s, 'c, W, P, E> {
-    walk: W,
-    page: &'s P,
-    state: &'s mut State<'c>,
-    seen: &'s mut Seen,
-    entries: &'s [EntryAt],
-    pin: fn(&P, PinKind) -> Hook,
-    error: fn() -> Option<E>,
-}
-
-impl<'s, 'c, R: Rmap, P> Rmap for Watched<'s, 'c, R, P, R::Error> {
+impl<R: Rmap, P> Rmap for Watched<'_, '_, R, P, R::Error> {
     type Vma = R::Vma;
-    type Walk<'a>
-        = WatchedWalk<'a, 'c, R::Walk<'a>, P, R::Error>
-    where
-        Self: 'a;
-    type Error = R::Error;
 
-    fn next_vma(&mut self) -> NextVma<'_, Self> {
-        fails(self.state, self.error)?;
-        let found = self.rmap.next_vma()?;
-        Ok(found.map(|InVma { vma, address, walk }| InVma {
-            vma,
-            address,
-            walk: WatchedWalk {
-                walk,
-                page: self.page,
-                state: self.state,
-                seen: self.seen,
-                entries: self.entries,
-                pin: self.pin,
-                error: self.error,
-            },
-        }))
+    fn next_vma(&mut self) -> NextVma<R::Vma> {
+        self.count_call();
+        let next = if self.state.contends() {
+            NextVma::Contended
+        } else {
+            self.rmap.next_vma()
+        };
+        self.seen.contended |= matches!(next, NextVma::Contended);
+        next
     }
 }
 
-fn fails<E>(state: &mut State<'_>, error: fn() -> Option<E>) -> Result<(), E> {
-    state.tally.callbacks = state.tally.callbacks.saturating_add(1);
-    if state.fails() {
-        error().map_or(Ok(()), Err)
-    } else {
-        Ok(())
+impl<R, P, E> Watched<'_, '_, R, P, E> {
+    fn count_call(&mut self) {
+        self.state.tally.callbacks = self.state.tally.callbacks.saturating_add(1);
     }
-}
 
-impl<W, P, E> WatchedWalk<'_, '_, W, P, E> {
-    fn call(&mut self) -> Result<(), E> {
-        fails(self.state, self.error)
+    /// The error, if this call of a fallible method is to fail.
+    fn fallible(&mut self) -> Result<(), E> {
+        self.count_call();
+        if self.state.fails() {
+            (self.error)().map_or(Ok(()), Err)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The reverse map, for a method that cannot fail.
+    fn call(&mut self) -> &mut R {
+        self.count_call();
+        &mut self.rmap
     }
 
     /// A pinner without locks comes through the entry that is about to be cleared.
@@ -230,7 +220,7 @@ impl<W, P, E> WatchedWalk<'_, '_, W, P, E> {
             .iter()
             .position(|known| known.address == entry.address && known.kind == EntryKind::Present);
         let Some(at) = at else { return };
-        if (self.pin)(self.page, kind) == Hook::Done {
+        if (self.pin)(self.page, kind) == Attempt::Done {
             self.state.tally.pins = self.state.tally.pins.saturating_add(1);
             self.seen.pinned = Some((at, kind));
         }
@@ -241,23 +231,23 @@ const fn bump(counter: &mut u32) {
     *counter = counter.saturating_add(1);
 }
 
-impl<W: PageTables, P> PageTables for WatchedWalk<'_, '_, W, P, W::Error> {
-    type Error = W::Error;
+#[deny(clippy::missing_trait_methods)]
+impl<R: Rmap, P> PageTables for Watched<'_, '_, R, P, R::Error> {
+    type Error = R::Error;
 
-    fn next_entry(&mut self) -> Result<Option<Entry>, W::Error> {
-        self.call()?;
-        self.walk.next_entry()
+    fn next_entry(&mut self) -> Result<Option<Entry>, R::Error> {
+        self.fallible()?;
+        self.rmap.next_entry()
     }
 
-    fn test_and_clear_young(&mut self, entry: &Entry) -> Result<bool, W::Error> {
-        self.call()?;
-        self.walk.test_and_clear_young(entry)
+    fn test_and_clear_young(&mut self, entry: &Entry) -> bool {
+        self.call().test_and_clear_young(entry)
     }
 
-    fn clear(&mut self, entry: &Entry, flush: FlushMode) -> Result<Cleared, W::Error> {
-        self.call()?;
+    fn clear(&mut self, entry: &Entry, flush: FlushMode) -> Result<Cleared, R::Error> {
+        self.fallible()?;
         self.pin_through(entry);
-        let cleared = self.walk.clear(entry, flush)?;
+        let cleared = self.rmap.clear(entry, flush)?;
         if cleared.deferred {
             bump(&mut self.seen.books.deferred);
         } else if flush != FlushMode::NotNeeded {
@@ -266,107 +256,86 @@ impl<W: PageTables, P> PageTables for WatchedWalk<'_, '_, W, P, W::Error> {
         Ok(cleared)
     }
 
-    fn install(&mut self, entry: &Entry, new: NewEntry) -> Result<(), W::Error> {
-        self.call()?;
-        self.walk.install(entry, new)
+    fn install(&mut self, entry: &Entry, new: NewEntry) {
+        self.call().install(entry, new);
     }
 
-    fn set_page_dirty(&mut self) -> Result<(), W::Error> {
-        self.call()?;
-        self.walk.set_page_dirty()
+    fn set_page_dirty(&mut self) {
+        self.call().set_page_dirty();
     }
 
-    fn remove_rmap(&mut self, entry: &Entry) -> Result<(), W::Error> {
-        self.call()?;
-        self.walk.remove_rmap(entry)?;
+    fn remove_rmap(&mut self, entry: &Entry) {
+        self.call().remove_rmap(entry);
         bump(&mut self.seen.books.removed);
-        Ok(())
-    }
-}
-
-impl<W: Bookkeeping, P> Bookkeeping for WatchedWalk<'_, '_, W, P, W::Error> {
-    fn split_huge_pmd(&mut self, freeze: bool) -> Result<(), W::Error> {
-        self.call()?;
-        self.walk.split_huge_pmd(freeze)
     }
 
-    fn widen_for_sharing(&mut self, range: Range<u64>) -> Result<Range<u64>, W::Error> {
-        self.call()?;
-        self.walk.widen_for_sharing(range)
+    fn split_huge_pmd(&mut self, freeze: bool) -> Result<(), R::Error> {
+        self.fallible()?;
+        self.rmap.split_huge_pmd(freeze)
     }
 
-    fn invalidate_begin(&mut self, range: Range<u64>) -> Result<(), W::Error> {
-        self.call()?;
-        self.walk.invalidate_begin(range)?;
+    fn widen_for_sharing(&mut self, range: Range<u64>) -> Range<u64> {
+        self.call().widen_for_sharing(range)
+    }
+
+    fn invalidate_begin(&mut self, range: Range<u64>) -> Result<(), R::Error> {
+        self.fallible()?;
+        self.rmap.invalidate_begin(range)?;
         bump(&mut self.seen.books.begins);
         Ok(())
     }
 
-    fn invalidate(&mut self, range: Range<u64>) -> Result<(), W::Error> {
-        self.call()?;
-        self.walk.invalidate(range)?;
+    fn invalidate(&mut self, range: Range<u64>) {
+        self.call().invalidate(range);
         bump(&mut self.seen.books.invalidates);
-        Ok(())
     }
 
-    fn invalidate_end(&mut self, range: Range<u64>) -> Result<(), W::Error> {
-        self.call()?;
-        self.walk.invalidate_end(range)?;
+    fn invalidate_end(&mut self, range: Range<u64>) {
+        self.call().invalidate_end(range);
         bump(&mut self.seen.books.ends);
-        Ok(())
     }
 
-    fn unshare_pmd(&mut self, entry: &Entry, range: &Range<u64>) -> Result<bool, W::Error> {
-        self.call()?;
-        self.walk.unshare_pmd(entry, range)
+    fn unshare_pmd(&mut self, entry: &Entry, range: &Range<u64>) -> SharedTable {
+        self.call().unshare_pmd(entry, range)
     }
 
-    fn mlock_page(&mut self) -> Result<(), W::Error> {
-        self.call()?;
-        self.walk.mlock_page()
+    fn mlock_page(&mut self) {
+        self.call().mlock_page();
     }
 
-    fn set_swap_backed(&mut self) -> Result<(), W::Error> {
-        self.call()?;
-        self.walk.set_swap_backed()
+    fn set_swap_backed(&mut self) {
+        self.call().set_swap_backed();
     }
 
-    fn update_hiwater(&mut self) -> Result<(), W::Error> {
-        self.call()?;
-        self.walk.update_hiwater()
+    fn update_hiwater(&mut self) {
+        self.call().update_hiwater();
     }
 
-    fn count(&mut self, delta: CounterDelta) -> Result<(), W::Error> {
-        self.call()?;
-        self.walk.count(delta)?;
+    fn count(&mut self, delta: CounterDelta) {
+        self.call().count(delta);
         self.seen.books.counters = self.seen.books.counters.plus(delta);
-        Ok(())
     }
 
-    fn swap_duplicate(&mut self, entry: &Entry) -> Result<Hook, W::Error> {
-        self.call()?;
+    fn swap_duplicate(&mut self, entry: &Entry) -> Attempt {
         if self.state.refuses() {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
-        let answer = self.walk.swap_duplicate(entry)?;
-        if answer == Hook::Done {
+        let answer = self.call().swap_duplicate(entry);
+        if answer == Attempt::Done {
             bump(&mut self.seen.books.swap_dups);
         }
-        Ok(answer)
+        answer
     }
 
-    fn swap_free(&mut self, entry: &Entry) -> Result<(), W::Error> {
-        self.call()?;
-        self.walk.swap_free(entry)?;
+    fn swap_free(&mut self, entry: &Entry) {
+        self.call().swap_free(entry);
         bump(&mut self.seen.books.swap_frees);
-        Ok(())
     }
 
-    fn arch_unmap(&mut self, entry: &Entry, cleared: PteFlags) -> Result<Hook, W::Error> {
-        self.call()?;
+    fn arch_unmap(&mut self, entry: &Entry, cleared: PteFlags) -> Attempt {
         if self.state.refuses() {
-            return Ok(Hook::Refused);
+            return Attempt::Refused;
         }
-        self.walk.arch_unmap(entry, cleared)
+        self.call().arch_unmap(entry, cleared)
     }
 }

@@ -1,15 +1,15 @@
 //! What the suite knows of the pages by itself, and what must be true of them at any time.
 
-use super::{ListsBroken, Place, SeenPage, TestLists};
+use super::{ListsBroken, SeenPage, TestLists, Whereabouts};
 use crate::flags::PageFlags;
 use crate::invariants::EntryKind;
 use crate::pin::{PinCount, PinKind};
-use crate::reclaim::Lru;
+use crate::reclaim::{Lru, Place};
 
 /// What is true of a page, whatever the embedder says.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Truth {
-    pub(super) place: Place,
+    pub(super) whereabouts: Whereabouts,
     pub(super) short: u32,
     pub(super) longterm: u32,
     /// Plain references that somebody holds.
@@ -20,8 +20,8 @@ pub(super) struct Truth {
     pub(super) others: bool,
     /// Its count was frozen, or its last reference dropped.
     pub(super) out: bool,
-    /// A walk failed, and what it owes is not settled yet.
-    pub(super) owes: bool,
+    /// Its entries that were cleared with a deferred flush, which is not done yet.
+    pub(super) unflushed: u32,
     /// What was last written.
     pub(super) content: u64,
     /// It was freed lazily and not written to since: the content may be dropped.
@@ -31,16 +31,21 @@ pub(super) struct Truth {
 }
 
 impl Truth {
-    pub(super) const fn new(place: Place, content: u64, droppable: bool, since: u64) -> Self {
+    pub(super) const fn new(
+        whereabouts: Whereabouts,
+        content: u64,
+        droppable: bool,
+        since: u64,
+    ) -> Self {
         Self {
-            place,
+            whereabouts,
             short: 0,
             longterm: 0,
             holds: 0,
             ours: false,
             others: false,
             out: false,
-            owes: false,
+            unflushed: 0,
             content,
             droppable,
             since: Some(since),
@@ -66,7 +71,7 @@ impl Truth {
     }
 
     pub(super) const fn is_gone(&self) -> bool {
-        matches!(self.place, Place::Free | Place::AwaitsFlush)
+        matches!(self.whereabouts, Whereabouts::Free)
     }
 }
 
@@ -86,20 +91,17 @@ pub(super) fn entries<B: TestLists>(lists: &B, id: usize) -> (u32, u32) {
 
 const CACHED: PageFlags = PageFlags::PAGE_CACHE.union(PageFlags::SWAP_CACHE);
 
-/// What must be true of a page whenever no callback is under way and nothing is owed.
+/// What must be true of a page whenever no callback is under way.
 pub(super) fn check<B: TestLists>(
     lists: &B,
     id: usize,
     truth: &mut Truth,
 ) -> Result<(), ListsBroken> {
-    if truth.owes {
-        return Ok(());
-    }
     let seen = lists.see(id);
-    if seen.place != truth.place {
+    if seen.whereabouts != truth.whereabouts {
         return Err(ListsBroken::Misplaced {
-            expected: truth.place,
-            found: seen.place,
+            expected: truth.whereabouts,
+            found: seen.whereabouts,
         });
     }
     let (present, swap) = entries(lists, id);
@@ -153,7 +155,7 @@ fn counts<B: TestLists>(
             u32::from(seen.flags.intersects(CACHED)),
             u32::from(seen.flags.contains(PageFlags::PRIVATE)),
             truth.holds,
-            lists.refs_of_place(truth.place),
+            lists.refs_there(truth.whereabouts),
         ]
         .into_iter()
         .fold(pins, |sum, refs| sum.saturating_add(refs.into()))
@@ -183,7 +185,13 @@ fn content(seen: &SeenPage, truth: &mut Truth) -> Result<(), ListsBroken> {
 
 /// The lists are as long as they say, and each swap slot in use belongs to a page.
 pub(super) fn check_lists<B: TestLists>(lists: &B, pages: &[Truth]) -> Result<(), ListsBroken> {
-    let at = |place| pages.iter().filter(|page| page.place == place).count();
+    let at = |place| {
+        let there = Whereabouts::Listed(place);
+        pages
+            .iter()
+            .filter(|page| page.whereabouts == there)
+            .count()
+    };
     let length = |place, found| {
         let expected = u64::try_from(at(place)).unwrap_or(u64::MAX);
         if expected == found {
@@ -211,7 +219,7 @@ pub(super) fn check_lists<B: TestLists>(lists: &B, pages: &[Truth]) -> Result<()
 /// What differs between two looks at a page.
 pub(super) fn difference(one: &SeenPage, other: &SeenPage) -> Option<&'static str> {
     let parts = [
-        ("place", one.place != other.place),
+        ("whereabouts", one.whereabouts != other.whereabouts),
         ("page flags", one.flags != other.flags),
         ("references", one.refs != other.refs),
         ("map count", one.maps != other.maps),

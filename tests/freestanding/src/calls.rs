@@ -7,6 +7,7 @@ mod conformance;
 mod embedder;
 mod invariants;
 mod ledger;
+mod lists;
 mod owners;
 mod pages;
 mod pins;
@@ -28,4 +29,5 @@ pub fn every_entry_point() {
     placement::call();
     invariants::call();
     conformance::call();
+    lists::call();
 }

@@ -3,11 +3,11 @@
 use super::tables::{Reverse, address};
 use super::{Fault, Frame, Injected, Mapping, Page, Pager, Pte};
 use core::cell::Cell;
-use pinfold::conformance::{Act, NewPage, Place, SeenPage, TestLists};
+use pinfold::conformance::{Act, NewPage, SeenPage, TestLists, Whereabouts};
 use pinfold::invariants::{EntryAt, EntryKind};
 use pinfold::pin::{PIN_BIAS, PinKind};
 use pinfold::reclaim::Lru;
-use pinfold::{Hook, PageFlags, PageLike, PteFlags};
+use pinfold::{Attempt, PageFlags, PageLike, PteFlags};
 use std::rc::Rc;
 
 impl TestLists for Pager {
@@ -31,19 +31,24 @@ impl TestLists for Pager {
         }
     }
 
-    fn add(&mut self, id: usize, page: &NewPage<'_>) -> Hook {
+    fn add(&mut self, id: usize, page: &NewPage<'_>) -> Attempt {
         assert_eq!(id, self.pages.len());
         let mapping = |&(vma, flags): &_| Mapping {
             vma,
             pte: Cell::new(Pte::Present(flags)),
         };
         let dirty = page.flags.contains(PageFlags::DIRTY);
+        let maps = match page.mappings.len() {
+            more if self.is(Fault::MappingUncounted) => more.min(1),
+            maps => maps,
+        };
         let frame = Frame {
             id,
             exact: self.config.exact,
+            hides_pins: self.is(Fault::PinMissedInWalk),
             flags: Cell::new(page.flags),
             refs: Cell::new(0),
-            maps: Cell::new(page.mappings.len() as u32),
+            maps: Cell::new(maps as u32),
             short: Cell::new(0),
             longterm: Cell::new(0),
             hidden: Cell::new(0),
@@ -59,7 +64,7 @@ impl TestLists for Pager {
         frame.get_refs(i32::from(frame.cached()) + i32::from(frame.has(PageFlags::PRIVATE)));
         self.pages.push(Page(Rc::new(frame)));
         self.lists[Lru::of(page.flags) as usize].push_back(id);
-        Hook::Done
+        Attempt::Done
     }
 
     fn id(&self, page: &Page) -> usize {
@@ -68,16 +73,16 @@ impl TestLists for Pager {
 
     fn see(&self, id: usize) -> SeenPage {
         let page = &self.pages[id];
-        let place = self.place(id);
+        let whereabouts = self.whereabouts(id);
         let entry = |mapping: &Mapping| match mapping.pte.get() {
             Pte::Swap(slot, _) => Some(slot),
             _ => None,
         };
         let swapped = page.mappings.iter().find_map(entry);
         let slot = self.slot_of(id).or(swapped).map(|at| self.slots[at]);
-        let in_memory = !matches!(place, Place::Free | Place::AwaitsFlush) && page.refs.get() > 0;
+        let in_memory = whereabouts != Whereabouts::Free && page.refs.get() > 0;
         SeenPage {
-            place,
+            whereabouts,
             flags: page.flags(),
             refs: page.ref_count(),
             maps: page.map_count(),
@@ -110,7 +115,7 @@ impl TestLists for Pager {
         })
     }
 
-    fn act(&mut self, id: usize, act: Act) -> Hook {
+    fn act(&mut self, id: usize, act: Act) -> Attempt {
         let page = self.pages[id].clone();
         match act {
             Act::Pin(kind) => {
@@ -124,39 +129,42 @@ impl TestLists for Pager {
             }
             Act::Unpin(kind) => {
                 self.unpin(&page, kind);
-                Hook::Done
+                Attempt::Done
             }
             Act::DmaWrite(content) => {
                 page.data.set(content);
                 page.dma_wrote.set(true);
-                Hook::Done
+                Attempt::Done
             }
             Act::Store(at, content) => store(&page, at, content),
             Act::Hold if page.refs.get() > 0 => {
                 page.get_refs(1);
-                Hook::Done
+                Attempt::Done
             }
-            Act::Hold => Hook::Refused,
+            Act::Hold => Attempt::Refused,
             Act::Release => {
                 if page.put_refs(1) {
                     self.last_is_gone(id);
                 }
-                Hook::Done
+                Attempt::Done
             }
-            Act::Lock if page.locked.get() => Hook::Refused,
+            Act::Lock if page.locked.get() => Attempt::Refused,
             Act::Lock | Act::Unlock => {
                 page.locked.set(act == Act::Lock);
-                Hook::Done
+                Attempt::Done
             }
             Act::EndWriteback if page.writing.replace(false) => {
                 page.set(PageFlags::WRITEBACK | PageFlags::RECLAIM, false);
-                Hook::Done
+                Attempt::Done
             }
-            Act::EndWriteback => Hook::Refused,
+            Act::EndWriteback => Attempt::Refused,
         }
     }
 
-    fn pin_in_walk(page: &Page, kind: PinKind) -> Hook {
+    fn pin_in_walk(page: &Page, kind: PinKind) -> Attempt {
+        if page.hides_pins {
+            page.hidden.set(page.hidden.get() + 1);
+        }
         page.pin(kind)
     }
 
@@ -176,7 +184,8 @@ impl TestLists for Pager {
 impl Pager {
     fn unpin(&mut self, page: &Page, kind: PinKind) {
         page.pins(kind).set(page.pins(kind).get() - 1);
-        page.hidden.set(page.hidden.get().min(page.longterm.get()));
+        let pins = page.short.get() + page.longterm.get();
+        page.hidden.set(page.hidden.get().min(pins));
         if page.dma_wrote.get() && !self.is(Fault::DmaWriteNotDirty) {
             page.set(PageFlags::DIRTY, true);
         }
@@ -195,17 +204,17 @@ impl Pager {
     }
 }
 
-fn store(page: &Page, at: usize, content: u64) -> Hook {
+fn store(page: &Page, at: usize, content: u64) -> Attempt {
     let Some(mapping) = page.mappings.get(at) else {
-        return Hook::Refused;
+        return Attempt::Refused;
     };
     match mapping.pte.get() {
         Pte::Present(flags) if flags.contains(PteFlags::WRITABLE) => {
             let used = flags | PteFlags::DIRTY | PteFlags::YOUNG;
             mapping.pte.set(Pte::Present(used));
             page.data.set(content);
-            Hook::Done
+            Attempt::Done
         }
-        _ => Hook::Refused,
+        _ => Attempt::Refused,
     }
 }

@@ -1,7 +1,6 @@
 //! The lists.
 
-use super::tables::Walk;
-use super::{Fault, Injected, Page, Pager};
+use super::{Fault, Page, Pager};
 use pinfold::PageFlags;
 use pinfold::pin::Pins;
 use pinfold::reclaim::{Lists, Lru};
@@ -16,6 +15,7 @@ impl Pager {
 
 impl Lists for Pager {
     fn take(&mut self, list: Lru) -> Option<Page> {
+        self.scanned = true;
         let pages = &mut self.lists[list as usize];
         let id = match self.config.fault {
             Some(Fault::TakesYoungest) => pages.pop_back(),
@@ -32,6 +32,9 @@ impl Lists for Pager {
         if page.put_refs(i32::from(!self.is(Fault::PutKeepsReference))) {
             return self.last_is_gone(page.id);
         }
+        if self.is(Fault::PutLocks) {
+            page.locked.set(true);
+        }
         let list = if self.is(Fault::PutOnWrongList) {
             Lru::InactiveFile
         } else {
@@ -44,33 +47,16 @@ impl Lists for Pager {
     }
 
     fn pages(&self, list: Lru) -> u64 {
+        if self.scanned && self.is(Fault::EndlessList) {
+            return 1 << 40;
+        }
         let more = self.is(Fault::MiscountsList) && list == Lru::ActiveFile;
         self.lists[list as usize].len() as u64 + u64::from(more)
     }
 
     fn free(&mut self, page: Page) {
-        match release {
-            _ if self.is(Fault::FreeForgets) => {}
-            Release::AfterFlush if !self.is(Fault::FreeIgnoresFlush) => {
-                self.awaits_flush.push(page.id);
-            }
-            _ => self.free.push(page.id),
-        }
-    }
-
-    fn failed(&mut self, page: Option<&Page>, error: ShrinkError<Injected>) {
-        let Some(page) = page else { return };
-        if error.is_locked() {
-            page.locked.set(false);
-        }
-        if let ShrinkError::Unmap { owed, .. } = error {
-            if owed.is_none() || self.is(Fault::OwedIgnored) {
-                return;
-            }
-            let (id, at) = self.last_walk;
-            assert_eq!(id, page.id);
-            let mut walk = Walk::new(self, page, at);
-            owed.settle(&mut walk).expect("nothing fails here");
+        if !self.is(Fault::FreeForgets) {
+            self.free.push(page.id);
         }
     }
 

@@ -6,10 +6,10 @@ mod ops;
 mod tables;
 
 use core::cell::Cell;
-use pinfold::conformance::{Place, Stale};
+use pinfold::conformance::{Stale, Whereabouts};
 use pinfold::pin::{PIN_BIAS, PinCount, PinKind};
-use pinfold::reclaim::Lru;
-use pinfold::{Hook, PageFlags, PageLike, PteFlags, VmFlags};
+use pinfold::reclaim::{Lru, Place};
+use pinfold::{Attempt, PageFlags, PageLike, PteFlags, VmFlags};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -20,6 +20,7 @@ pub(crate) enum Fault {
     PutTwice,
     PutOnWrongList,
     PutLeavesActive,
+    PutLocks,
     TakesYoungest,
     TakesNothing,
     MiscountsList,
@@ -29,13 +30,15 @@ pub(crate) enum Fault {
     ParksUnpinned,
     RefusedParkLocks,
     FreeForgets,
-    FreeIgnoresFlush,
     LockIgnoresOthers,
     LockNotTaken,
     LockKept,
+    LockHoldsOne,
+    LockKeptInBatch,
     WriteKeepsLock,
     WriteLost,
     WriteHidden,
+    WriteNotSubmitted,
     WaitDoesNotWait,
     RemoveIgnoresCount,
     RemoveIgnoresDirty,
@@ -64,12 +67,15 @@ pub(crate) enum Fault {
     ClearForgetsFlush,
     DeferredUntold,
     FlushForgotten,
+    FlushForgottenInBatch,
     PinMissedInWalk,
+    MappingUncounted,
+    EndlessList,
     LongtermPinMissed,
     PinWithoutReference,
     DmaWriteNotDirty,
     OwnUnmapIgnoresPins,
-    OwedIgnored,
+    OwnUnmapForgetsDebt,
 }
 
 /// How a pager is made.
@@ -80,7 +86,7 @@ pub(crate) struct Config {
     pub(crate) exact: bool,
     /// TLB flushes are batched.
     pub(crate) defers: bool,
-    /// Writeback goes on after the write has begun.
+    /// Writes are queued, and writeback goes on after the write has begun.
     pub(crate) slow: bool,
 }
 
@@ -108,6 +114,8 @@ pub(crate) struct Mapping {
 pub(crate) struct Frame {
     id: usize,
     exact: bool,
+    /// Pins that come during a walk are not told of.
+    hides_pins: bool,
     flags: Cell<PageFlags>,
     refs: Cell<i32>,
     maps: Cell<u32>,
@@ -192,13 +200,13 @@ impl Frame {
         self.short.get() + self.longterm.get() > 0
     }
 
-    fn pin(&self, kind: PinKind) -> Hook {
+    fn pin(&self, kind: PinKind) -> Attempt {
         if self.refs.get() <= 0 {
-            return Hook::Refused;
+            return Attempt::Refused;
         }
         self.get_refs(self.per_pin());
         self.pins(kind).set(self.pins(kind).get() + 1);
-        Hook::Done
+        Attempt::Done
     }
 
     fn cached(&self) -> bool {
@@ -233,12 +241,13 @@ pub(crate) struct Pager {
     lists: [VecDeque<usize>; 4],
     parked: VecDeque<usize>,
     free: Vec<usize>,
-    awaits_flush: Vec<usize>,
+    /// Pages whose write waits for the end of the batch.
+    queue: Vec<usize>,
     /// Off all lists, until its last reference goes.
     elsewhere: Vec<usize>,
     slots: Vec<Option<Slot>>,
-    /// The page and the mapping of the latest walk.
-    last_walk: (usize, usize),
+    /// Pages were taken.
+    scanned: bool,
 }
 
 impl Pager {
@@ -249,10 +258,10 @@ impl Pager {
             lists: Default::default(),
             parked: VecDeque::new(),
             free: Vec::new(),
-            awaits_flush: Vec::new(),
+            queue: Vec::new(),
             elsewhere: Vec::new(),
             slots: vec![None; 16],
-            last_walk: (0, 0),
+            scanned: false,
         }
     }
 
@@ -260,17 +269,16 @@ impl Pager {
         self.config.fault == Some(fault)
     }
 
-    fn place(&self, id: usize) -> Place {
+    fn whereabouts(&self, id: usize) -> Whereabouts {
         let list = Lru::ALL
             .into_iter()
             .find(|&list| self.lists[list as usize].contains(&id));
         match list {
-            Some(list) => Place::List(list),
-            None if self.parked.contains(&id) => Place::Parked,
-            None if self.free.contains(&id) => Place::Free,
-            None if self.awaits_flush.contains(&id) => Place::AwaitsFlush,
-            None if self.elsewhere.contains(&id) => Place::Elsewhere,
-            None => Place::Isolated,
+            Some(list) => Whereabouts::Listed(Place::List(list)),
+            None if self.parked.contains(&id) => Whereabouts::Listed(Place::Parked),
+            None if self.free.contains(&id) => Whereabouts::Free,
+            None if self.elsewhere.contains(&id) => Whereabouts::Elsewhere,
+            None => Whereabouts::Isolated,
         }
     }
 

@@ -2,27 +2,26 @@
 
 use super::tables::Reverse;
 use super::{Fault, Injected, Page, Pager, Pte, Slot};
+use pinfold::pin::Released;
 use pinfold::reclaim::{PageOps, PageOut, Referenced, Removal};
+use pinfold::unmap::UnmapError;
 use pinfold::{
-    Attempt, IgnorePins, PageFlags, PageLike, PinPolicy, PteFlags, UnmapRequest, VmFlags,
-    try_to_unmap,
+    Attempt, FlushDebt, IgnorePins, Outcome, PageFlags, PageLike, PinPolicy, PteFlags,
+    UnmapRequest, VmFlags, try_to_unmap,
 };
-
-type Told<T> = Result<T, Injected>;
 
 impl PageOps for Pager {
     type Page = Page;
     type Error = Injected;
 
-    fn update(&mut self, page: &Page, set: PageFlags, clear: PageFlags) -> Told<()> {
+    fn update(&mut self, page: &Page, set: PageFlags, clear: PageFlags) {
         page.set(set, true);
         if !self.is(Fault::UpdateForgetsClear) {
             page.set(clear, false);
         }
-        Ok(())
     }
 
-    fn referenced(&mut self, page: &Page) -> Told<Referenced> {
+    fn referenced(&mut self, page: &Page) -> Referenced {
         let mut found = Referenced::default();
         for mapping in &page.mappings {
             if let Pte::Present(flags) = mapping.pte.get() {
@@ -39,7 +38,7 @@ impl PageOps for Pager {
         if self.is(Fault::YoungMiscounted) {
             found.entries = found.entries.min(1);
         }
-        Ok(found)
+        found
     }
 
     fn unmap<L: PinPolicy>(
@@ -48,17 +47,23 @@ impl PageOps for Pager {
         request: &UnmapRequest<L>,
         debt: &mut FlushDebt,
     ) -> Result<Outcome, UnmapError<Injected>> {
+        if self.is(Fault::OwnUnmapForgetsDebt) {
+            let mut own = FlushDebt::none();
+            let unmapped = try_to_unmap(page, request, &mut Reverse::new(self, page), &mut own);
+            own.ignore();
+            return unmapped;
+        }
         if self.is(Fault::OwnUnmapIgnoresPins) {
             let request = UnmapRequest::new(request.flags()).expect("known flags");
             let request = request.with_policy(IgnorePins);
-            return try_to_unmap(page, &request, &mut Reverse::new(self, page));
+            return try_to_unmap(page, &request, &mut Reverse::new(self, page), debt);
         }
-        try_to_unmap(page, request, &mut Reverse::new(self, page))
+        try_to_unmap(page, request, &mut Reverse::new(self, page), debt)
     }
 
-    fn remove(&mut self, page: &Page, how: Removal) -> Told<Attempt> {
+    fn remove(&mut self, page: &Page, how: Removal) -> Attempt {
         if page.has(PageFlags::DIRTY) && !self.is(Fault::RemoveIgnoresDirty) {
-            return Ok(Attempt::Refused);
+            return Attempt::Refused;
         }
         let expected = match how {
             Removal::Lazyfree => 1,
@@ -68,7 +73,7 @@ impl PageOps for Pager {
             if self.is(Fault::RefusedRemoveFreezes) {
                 page.refs.set(0);
             }
-            return Ok(Attempt::Refused);
+            return Attempt::Refused;
         }
         page.refs.set(0);
         if how == Removal::FromCache && !self.is(Fault::RemoveStaysInCache) {
@@ -78,44 +83,52 @@ impl PageOps for Pager {
                 self.put_slot(at, 0);
             }
         }
-        Ok(Attempt::Done)
+        Attempt::Done
     }
 
-    fn flush_tlb(&mut self) -> Told<()> {
-        if self.is(Fault::FlushForgotten) {
-            return Ok(());
-        }
-        for page in &self.pages {
+    fn flush_tlb(&mut self) {
+        // As if there were never more than one page to flush.
+        let last = match self.config.fault {
+            Some(Fault::FlushForgotten) => return,
+            Some(Fault::FlushForgottenInBatch) => 1,
+            _ => usize::MAX,
+        };
+        let stale = |page: &&Page| page.stale.get() != [0, 0];
+        for page in self.pages.iter().filter(stale).take(last) {
             page.stale.set([0, 0]);
         }
-        self.free.append(&mut self.awaits_flush);
-        Ok(())
     }
 
-    fn try_lock(&mut self, page: &Page) -> Told<Attempt> {
+    fn try_lock(&mut self, page: &Page) -> Attempt {
         if page.locked.get() && !self.is(Fault::LockIgnoresOthers) {
-            return Ok(Attempt::Refused);
+            return Attempt::Refused;
+        }
+        if self.is(Fault::LockHoldsOne) {
+            for other in &self.pages {
+                other.locked.set(false);
+            }
         }
         page.locked.set(!self.is(Fault::LockNotTaken));
-        Ok(Attempt::Done)
+        Attempt::Done
     }
 
-    fn unlock(&mut self, page: &Page) -> Told<()> {
-        page.locked.set(self.is(Fault::LockKept));
-        Ok(())
+    fn unlock(&mut self, page: &Page) {
+        let in_batch =
+            |pager: &Self| pager.pages.iter().filter(|page| page.locked.get()).count() > 1;
+        let kept = self.is(Fault::LockKept) || self.is(Fault::LockKeptInBatch) && in_batch(self);
+        page.locked.set(kept);
     }
 
-    fn wait_for_writeback(&mut self, page: &Page) -> Told<()> {
+    fn wait_for_writeback(&mut self, page: &Page) {
         if !self.is(Fault::WaitDoesNotWait) {
             page.writing.set(false);
             page.set(PageFlags::WRITEBACK, false);
         }
-        Ok(())
     }
 
-    fn add_to_swap(&mut self, page: &Page) -> Told<Attempt> {
+    fn add_to_swap(&mut self, page: &Page) -> Attempt {
         let Some(at) = self.slots.iter().position(Option::is_none) else {
-            return Ok(Attempt::Refused);
+            return Attempt::Refused;
         };
         self.slots[at] = Some(Slot {
             users: 0,
@@ -125,16 +138,16 @@ impl PageOps for Pager {
         page.get_refs(i32::from(!self.is(Fault::SwapCacheWithoutReference)));
         page.set(PageFlags::SWAP_CACHE, true);
         page.set(PageFlags::DIRTY, !self.is(Fault::SwapCacheClean));
-        Ok(Attempt::Done)
+        Attempt::Done
     }
 
-    fn free_swap(&mut self, page: &Page) -> Told<()> {
+    fn free_swap(&mut self, page: &Page) {
         let Some(at) = self.slot_of(page.id) else {
-            return Ok(());
+            return;
         };
         let users = self.slots[at].expect("in use").users;
         if users > 0 || page.has(PageFlags::WRITEBACK) {
-            return Ok(());
+            return;
         }
         page.set(PageFlags::SWAP_CACHE, false);
         page.set(PageFlags::DIRTY, true);
@@ -144,43 +157,54 @@ impl PageOps for Pager {
         } else {
             self.slots[at] = None;
         }
-        Ok(())
     }
 
     fn is_swap_full(&mut self, _: &Page) -> bool {
         self.slots.iter().flatten().count() > 8
     }
 
-    fn write_out(&mut self, page: &Page) -> Told<PageOut> {
+    fn write_out(&mut self, page: &Page) -> PageOut {
         let data = page.data.get();
         if !self.is(Fault::WriteLost) {
             match self.slot_of(page.id) {
                 Some(at) => self.slots[at].as_mut().expect("in use").data = data,
                 None if page.has(PageFlags::PAGE_CACHE) => page.file.set(data),
-                None => return Ok(PageOut::Keep),
+                None => return PageOut::Keep,
             }
         }
         page.set(PageFlags::DIRTY, false);
         if self.config.slow {
-            page.writing.set(true);
+            self.queue.push(page.id);
             page.set(PageFlags::WRITEBACK, !self.is(Fault::WriteHidden));
         }
         page.locked.set(self.is(Fault::WriteKeepsLock));
-        Ok(PageOut::Success)
+        PageOut::Success
     }
 
-    fn release_buffers(&mut self, page: &Page) -> Told<Attempt> {
+    fn release_buffers(&mut self, page: &Page) -> Attempt {
         page.set(PageFlags::PRIVATE, false);
         let dropped = 1 + i32::from(self.is(Fault::BuffersDropTwice));
         let _ = page.put_refs(dropped);
-        Ok(Attempt::Done)
+        Attempt::Done
     }
 
-    fn put_last(&mut self, page: &Page) -> Told<bool> {
+    fn put_last(&mut self, page: &Page) -> Option<Released> {
         let last = page.put_refs(1);
         if !last {
             self.elsewhere.push(page.id);
         }
-        Ok(last || self.is(Fault::PutLastAlwaysLast))
+        Some(if last || self.is(Fault::PutLastAlwaysLast) {
+            Released::Free
+        } else {
+            Released::Done
+        })
+    }
+
+    fn submit(&mut self) {
+        if !self.is(Fault::WriteNotSubmitted) {
+            for id in self.queue.drain(..) {
+                self.pages[id].writing.set(true);
+            }
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{Fault, Injected, Page, Pager, Pte};
 use pinfold::{
-    Attempt, Cleared, CounterDelta, Entry, FlushMode, NewEntry, NextVma, PageFlags, PageTables,
-    PlainVma, PteFlags, Rmap,
+    Attempt, Cleared, Entry, FlushMode, NewEntry, NextVma, PageFlags, PageTables, PlainVma,
+    PteFlags, Rmap,
 };
 
 type Told<T> = Result<T, Injected>;
@@ -13,10 +13,14 @@ pub(crate) fn address(at: usize) -> u64 {
     (at as u64 + 1) << 32
 }
 
+/// The mappings of one page, each the one entry of an address space.
 pub(crate) struct Reverse<'w> {
     pager: &'w mut Pager,
     page: Page,
     next: usize,
+    /// The mapping of the VMA that was returned last; `None` once its entry was returned.
+    entry: Option<usize>,
+    at: usize,
 }
 
 impl<'w> Reverse<'w> {
@@ -26,51 +30,8 @@ impl<'w> Reverse<'w> {
             pager,
             page: page.clone(),
             next,
-        }
-    }
-}
-
-impl Rmap for Reverse<'_> {
-    type Vma = PlainVma;
-    type Walk<'a>
-        = Walk<'a>
-    where
-        Self: 'a;
-    type Error = Injected;
-
-    fn next_vma(&mut self) -> NextVma<'_, Self> {
-        let at = self.next;
-        self.next += 1;
-        let Some(mapping) = self.page.mappings.get(at) else {
-            return Ok(None);
-        };
-        Ok(Some(InVma {
-            vma: PlainVma {
-                flags: mapping.vma,
-                range: address(at)..address(at) + 0x1000,
-            },
-            address: address(at),
-            walk: Walk::new(self.pager, &self.page, at),
-        }))
-    }
-}
-
-/// The one entry of a page in one address space.
-pub(crate) struct Walk<'a> {
-    pager: &'a mut Pager,
-    page: Page,
-    at: usize,
-    over: bool,
-}
-
-impl<'a> Walk<'a> {
-    pub(crate) fn new(pager: &'a mut Pager, page: &Page, at: usize) -> Self {
-        pager.last_walk = (page.id, at);
-        Self {
-            pager,
-            page: page.clone(),
-            at,
-            over: false,
+            entry: None,
+            at: 0,
         }
     }
 
@@ -94,20 +55,41 @@ impl<'a> Walk<'a> {
     }
 }
 
-impl PageTables for Walk<'_> {
+impl Rmap for Reverse<'_> {
+    type Vma = PlainVma;
+
+    fn next_vma(&mut self) -> NextVma<PlainVma> {
+        let at = self.next;
+        let Some(mapping) = self.page.mappings.get(at) else {
+            return NextVma::End;
+        };
+        self.next += 1;
+        (self.entry, self.at) = (Some(at), at);
+        NextVma::Found {
+            vma: PlainVma {
+                flags: mapping.vma,
+                range: address(at)..address(at) + 0x1000,
+            },
+            address: address(at),
+        }
+    }
+}
+
+impl PageTables for Reverse<'_> {
     type Error = Injected;
 
     fn next_entry(&mut self) -> Told<Option<Entry>> {
-        let over = core::mem::replace(&mut self.over, true);
-        let address = address(self.at);
-        let found = self.present().filter(|_| !over);
-        Ok(found.map(|flags| Entry { address, flags }))
+        let Some(at) = self.entry.take() else {
+            return Ok(None);
+        };
+        let address = address(at);
+        Ok(self.present().map(|flags| Entry { address, flags }))
     }
 
-    fn test_and_clear_young(&mut self, _: &Entry) -> Told<bool> {
+    fn test_and_clear_young(&mut self, _: &Entry) -> bool {
         let flags = self.present().expect("found");
         self.set(Pte::Present(flags - PteFlags::YOUNG));
-        Ok(flags.contains(PteFlags::YOUNG))
+        flags.contains(PteFlags::YOUNG)
     }
 
     fn clear(&mut self, _: &Entry, flush: FlushMode) -> Told<Cleared> {
@@ -125,7 +107,7 @@ impl PageTables for Walk<'_> {
         })
     }
 
-    fn install(&mut self, _: &Entry, new: NewEntry) -> Told<()> {
+    fn install(&mut self, _: &Entry, new: NewEntry) {
         const LOST: PteFlags = PteFlags::SOFT_DIRTY.union(PteFlags::UFFD_WP);
         let but = |lost: bool, bits: PteFlags| if lost { bits - LOST } else { bits };
         self.set(match new {
@@ -140,16 +122,14 @@ impl PageTables for Walk<'_> {
             }
             NewEntry::PmdMigration(_) | NewEntry::Poison => panic!("{new:?} was not asked for"),
         });
-        Ok(())
     }
 
-    fn set_page_dirty(&mut self) -> Told<()> {
+    fn set_page_dirty(&mut self) {
         self.page
             .set(PageFlags::DIRTY, !self.is(Fault::DirtyBitLost));
-        Ok(())
     }
 
-    fn remove_rmap(&mut self, _: &Entry) -> Told<()> {
+    fn remove_rmap(&mut self, _: &Entry) {
         let gone = u32::from(!self.is(Fault::MapCountKept));
         self.page.maps.set(self.page.maps.get() - gone);
         let refs = match self.pager.config.fault {
@@ -158,33 +138,24 @@ impl PageTables for Walk<'_> {
             _ => 1,
         };
         let _ = self.page.put_refs(refs);
-        Ok(())
     }
-}
 
-impl Bookkeeping for Walk<'_> {
-    fn mlock_page(&mut self) -> Told<()> {
+    fn mlock_page(&mut self) {
         self.page.set(PageFlags::MLOCKED, true);
-        Ok(())
     }
 
-    fn set_swap_backed(&mut self) -> Told<()> {
+    fn set_swap_backed(&mut self) {
         self.page.set(PageFlags::SWAP_BACKED, true);
-        Ok(())
     }
 
-    fn count(&mut self, _: CounterDelta) -> Told<()> {
-        Ok(())
-    }
-
-    fn swap_duplicate(&mut self, _: &Entry) -> Told<Attempt> {
+    fn swap_duplicate(&mut self, _: &Entry) -> Attempt {
         let slot = self.slot();
         let more = u32::from(!self.is(Fault::SlotReused));
         self.pager.slots[slot].as_mut().expect("in use").users += more;
-        Ok(Attempt::Done)
+        Attempt::Done
     }
 
-    fn swap_free(&mut self, _: &Entry) -> Told<()> {
+    fn swap_free(&mut self, _: &Entry) {
         let slot = self.slot();
         let users = match self.pager.config.fault {
             Some(Fault::SlotLeaked) => 0,
@@ -192,6 +163,5 @@ impl Bookkeeping for Walk<'_> {
             _ => 1,
         };
         self.pager.put_slot(slot, users);
-        Ok(())
     }
 }

@@ -1,11 +1,11 @@
-//! Frames: `/proc/kpageflags` and `/proc/kpagecount`, read in blocks and kept.
+//! Reads the state of frames from `/proc/kpageflags` and `/proc/kpagecount`, in blocks that are cached.
 
 use crate::model::Frame;
 use crate::page::kpf;
 use procfs::{KPageCount, KPageFlags, ProcResult, process::Pfn};
 use std::collections::HashMap;
 
-/// Frames in a block: what a PMD maps on most machines, and where large pages begin.
+/// Frames in a block: what a PMD maps on most machines. Large pages begin at such a boundary.
 pub(super) const BLOCK: u64 = 512;
 
 struct Block {
@@ -13,7 +13,7 @@ struct Block {
     counts: Vec<u64>,
 }
 
-/// What is known of frames.
+/// The cache of frames.
 pub(super) struct Frames {
     flags: KPageFlags,
     counts: KPageCount,
@@ -29,7 +29,7 @@ impl Frames {
         })
     }
 
-    /// What Linux exports of the frame; `None` if it cannot be read.
+    /// Reads the frame, mapped by a PMD or not; `None` if it cannot be read.
     pub(super) fn get(&mut self, pfn: u64, pmd: bool) -> Option<Frame> {
         let block = self.block(pfn / BLOCK)?;
         let at = usize::try_from(pfn % BLOCK).ok()?;
@@ -45,7 +45,7 @@ impl Frames {
         }
         let is_tail = |word: &&u64| **word & kpf::COMPOUND_TAIL != 0;
         let before = block.flags[..=at].iter().rev().take_while(is_tail).count();
-        // Larger than a block: a page of hugetlbfs, which has no list to be on.
+        // Without a head in this block it is a page of hugetlbfs, which is on no LRU list.
         let head = at.checked_sub(before);
         let first = head.unwrap_or(0);
         let after = block.flags[first + 1..].iter().take_while(is_tail).count();
@@ -55,11 +55,13 @@ impl Frames {
         } else {
             counts.iter().sum()
         };
+        let pages = u32::try_from(after + 1).ok()?;
         Some(Frame {
             flags: block.flags[first],
             maps: u32::try_from(maps).ok()?,
-            pages: u32::try_from(after + 1).ok()?,
-            pmd,
+            pages,
+            // The head may have changed between the page table and here; a PMD maps 2^n pages.
+            pmd: pmd && pages.is_power_of_two(),
         })
     }
 

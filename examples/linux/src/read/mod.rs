@@ -1,5 +1,6 @@
-//! Reading a process from `/proc`: nothing here changes it.
+//! Reads the state of a process from `/proc`, and changes nothing.
 
+mod denied;
 mod frames;
 mod pages;
 mod pins;
@@ -14,14 +15,14 @@ use procfs::{Current, Meminfo, ProcError};
 /// Why a process could not be read at all.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
-    /// It ended before it was read, or never was.
-    #[error("no process {0}, or it is gone")]
+    /// It ended before it was read, or there never was one.
+    #[error("there is no process {0}, or it has ended")]
     Gone(i32),
-    /// We may not look at it.
-    #[error("process {0}: not permitted to read its memory map; run as its user or as root")]
-    Denied(i32),
+    /// Its memory map may not be read.
+    #[error("no permission to read the memory map of process {pid}: {why}")]
+    Denied { pid: i32, why: String },
     /// Anything else.
-    #[error("process {pid}: {what}: {source}")]
+    #[error("cannot read {what} of process {pid}")]
     Failed {
         pid: i32,
         what: &'static str,
@@ -33,7 +34,7 @@ impl ReadError {
     fn new(pid: i32, what: &'static str, source: ProcError) -> Self {
         match source {
             ProcError::NotFound(_) => Self::Gone(pid),
-            ProcError::PermissionDenied(_) => Self::Denied(pid),
+            ProcError::PermissionDenied(_) => Self::denied(pid),
             // What reading returns once the process has exited and its memory is gone.
             ProcError::Io(ref error, _) if error.raw_os_error() == Some(libc::ESRCH) => {
                 Self::Gone(pid)
@@ -41,22 +42,32 @@ impl ReadError {
             source => Self::Failed { pid, what, source },
         }
     }
+
+    fn denied(pid: i32) -> Self {
+        let why = denied::why(pid);
+        Self::Denied { pid, why }
+    }
 }
 
-/// What can be seen of process `pid`.
+/// Reads process `pid`.
+///
+/// # Errors
+///
+/// The process is gone or may not be read. What else cannot be read is listed in
+/// [`Observed::unseen`].
 pub(crate) fn observe(pid: i32) -> Result<Observed, ReadError> {
     let fail = |what| move |source| ReadError::new(pid, what, source);
-    let process = ProcProcess::new(pid).map_err(fail("/proc entry"))?;
-    let status = process.status().map_err(fail("status"))?;
+    let process = ProcProcess::new(pid).map_err(fail("the /proc directory"))?;
+    let status = process.status().map_err(fail("the status"))?;
     let mut unseen = Vec::new();
     let maps = match process.smaps() {
         Ok(maps) => maps,
-        Err(ProcError::PermissionDenied(_)) => return Err(ReadError::Denied(pid)),
+        Err(ProcError::PermissionDenied(_)) => return Err(ReadError::denied(pid)),
         Err(error) => {
             unseen.push(format!(
-                "smaps: {error}: no VmFlags, so locked VMAs are not seen"
+                "smaps cannot be read ({error}), so locked VMAs are not known"
             ));
-            process.maps().map_err(fail("maps"))?
+            process.maps().map_err(fail("the memory map"))?
         }
     };
     let mut pages = pages::Reader::open(pid, &process, &mut unseen);
@@ -73,7 +84,9 @@ pub(crate) fn observe(pid: i32) -> Result<Observed, ReadError> {
         return Err(ReadError::Gone(pid));
     }
     if areas.is_empty() {
-        unseen.push("no memory map: a kernel thread, or it is exiting".to_owned());
+        unseen.push(
+            "there is no memory map: a kernel thread, or a process that is exiting".to_owned(),
+        );
     }
     let pins = pins::find(pid, &process, status.vmpin, &mut unseen);
     Ok(Observed {
@@ -92,21 +105,25 @@ pub(crate) fn observe(pid: i32) -> Result<Observed, ReadError> {
     })
 }
 
-/// The state of single pages, for who has their addresses; with the frame's number.
+/// Reads the page-table entries of `pages` pages from `start` on, with their frame numbers.
+///
+/// # Errors
+///
+/// Any page that cannot be read.
 pub(crate) fn entries(pid: i32, start: u64, pages: u64) -> Result<Vec<Entry>, ReadError> {
     let fail = |what| move |source| ReadError::new(pid, what, source);
-    let process = ProcProcess::new(pid).map_err(fail("/proc entry"))?;
+    let process = ProcProcess::new(pid).map_err(fail("the /proc directory"))?;
     let mut unseen = Vec::new();
     let mut reader = pages::Reader::open(pid, &process, &mut unseen);
     let entries = reader.entries(start, pages);
     reader.finish(&mut unseen);
     match unseen.first() {
         None => Ok(entries),
-        Some(line) => Err(fail("pages")(ProcError::Other(line.clone()))),
+        Some(line) => Err(fail("the page table")(ProcError::Other(line.clone()))),
     }
 }
 
-/// What Linux exports of a frame by its number.
+/// Reads what Linux exports about the frame with this number.
 pub(crate) fn frame(pfn: u64) -> Option<crate::model::Frame> {
     frames::Frames::open().ok()?.get(pfn, false)
 }
@@ -126,18 +143,18 @@ fn swap_free_kib(unseen: &mut Vec<String>) -> u64 {
         Ok(info) => info.swap_free / 1024,
         Err(error) => {
             unseen.push(format!(
-                "/proc/meminfo: {error}: swap is taken to have no room"
+                "/proc/meminfo cannot be read ({error}); swap is assumed to be full"
             ));
             0
         }
     }
 }
 
-/// Without `smaps` nothing is known, and the pages are looked at.
+/// Whether the VMA has pages in memory or in swap; without `smaps` it may have.
 fn is_resident(map: &MemoryMap) -> bool {
     let kib = |key| map.extension.map.get(key).copied();
     kib("Rss").is_none_or(|bytes| bytes > 0) || kib("Swap").is_some_and(|bytes| bytes > 0)
-        // Special mappings count as nothing; the frames behind them are shown all the same.
+        // The kernel does not count the pages of the vDSO as resident, but pagemap shows them.
         || matches!(map.pathname, MMapPath::Vdso)
 }
 
@@ -160,7 +177,7 @@ fn area(map: &MemoryMap) -> Area {
     }
 }
 
-/// The flags that a decision or a reader may want, as `smaps` spells them.
+/// The flags that decisions use or that help the reader, as `smaps` spells them.
 fn flag_names(flags: VmFlags) -> Vec<String> {
     let table = [
         (VmFlags::SH, "sh"),
@@ -211,8 +228,7 @@ Swap:                  0 kB
 VmFlags: rd wr sh mr mw me ms lo um zz 
 ";
 
-    /// Fails if `VmFlags` are no longer read, an unknown flag breaks the line, or the dirty sizes of
-    /// `smaps` are mixed up.
+    /// Fails if `VmFlags` are not read, an unknown flag is an error, or the dirty sizes are mixed up.
     #[test]
     fn smaps_become_an_area() {
         let maps = MemoryMaps::from_read(SMAPS.as_bytes()).expect("smaps are read");
@@ -227,7 +243,7 @@ VmFlags: rd wr sh mr mw me ms lo um zz
         assert_eq!(locked, pinfold::VmFlags::LOCKED | pinfold::VmFlags::UFFD);
     }
 
-    /// Fails if some dirty pages pass for all, or for none.
+    /// Fails if a VMA with some dirty pages is taken for one with all dirty, or with none.
     #[test]
     fn dirtiness_is_known_only_at_the_ends() {
         for (shared, known) in [(8, Dirtiness::Dirty), (4, Dirtiness::Unknown)] {

@@ -1,4 +1,4 @@
-//! The page table of a process: `pagemap`, with `PAGEMAP_SCAN` where there is one.
+//! Reads the page table of a process: `pagemap`, and `PAGEMAP_SCAN` where the kernel has it.
 
 use super::frames::{BLOCK, Frames};
 use super::scan::{self, Populated};
@@ -7,7 +7,7 @@ use procfs::process::{MemoryPageFlags, PageInfo, PageMap, Process};
 use std::fs::File;
 use std::ops::Range;
 
-/// Pages read at once where no scan says which are there.
+/// Pages read at once where `PAGEMAP_SCAN` does not say which are present.
 const CHUNK: u64 = 1 << 16;
 
 /// One entry of the page table.
@@ -23,7 +23,7 @@ pub(crate) struct Entry {
 pub(super) struct Reader {
     page_size: u64,
     pagemap: Option<PageMap>,
-    /// The same file once more, for the scan.
+    /// The same file once more, for `PAGEMAP_SCAN`.
     scan: Option<File>,
     frames: Option<Frames>,
     /// Pages whose frame is hidden.
@@ -36,12 +36,17 @@ impl Reader {
     pub(super) fn open(pid: i32, process: &Process, unseen: &mut Vec<String>) -> Self {
         let pagemap = process
             .pagemap()
-            .map_err(|error| unseen.push(format!("pagemap: {error}: no pages are seen")))
+            .map_err(|error| {
+                unseen.push(format!(
+                    "pagemap cannot be read ({error}), so no pages are seen"
+                ))
+            })
             .ok();
         let frames = Frames::open()
             .map_err(|error| {
-                let what = "kpageflags, kpagecount";
-                unseen.push(format!("{what}: {error}: the state of frames is not seen"));
+                unseen.push(format!(
+                    "the state of frames cannot be read, for which root is needed ({error})"
+                ));
             })
             .ok();
         let scan = File::open(format!("/proc/{pid}/pagemap")).ok();
@@ -86,19 +91,19 @@ impl Reader {
         entries
     }
 
-    /// Says what could not be seen.
+    /// Adds what could not be read to `unseen`.
     pub(super) fn finish(self, unseen: &mut Vec<String>) {
         if self.hidden > 0 {
             let pages = self.hidden;
             unseen.push(format!(
-                "frame numbers: hidden for {pages} pages without CAP_SYS_ADMIN; flags, mappings and \
-                 LRU state of these are unknown"
+                "the frames of {pages} pages are hidden (they need CAP_SYS_ADMIN), so their flags, \
+                 mappings and LRU state are not known"
             ));
         }
         if self.lost > 0 {
             let pages = self.lost;
             unseen.push(format!(
-                "{pages} pages changed or went while they were read"
+                "{pages} pages could not be read: they changed meanwhile, or have no page table"
             ));
         }
     }
@@ -138,8 +143,8 @@ impl Reader {
             .as_mut()
             .map(|map| map.get_range_info(from..from + count));
         let Some(Ok(infos)) = infos else {
-            // Without a page map it has been said already. Else the process went, or the addresses
-            // have no page table, as those of vsyscall.
+            // A missing page map is reported when it is opened. Else the process ended, or the
+            // addresses have no page table, as those of vsyscall.
             if infos.is_some() {
                 self.lost += pages;
             }
@@ -153,8 +158,9 @@ impl Reader {
             .collect()
     }
 
-    /// Without a scan: a whole block of frames in a row, where a PMD could map it. That it does is
-    /// not exported there; it makes no difference to whether the page may be taken.
+    /// Whether a PMD could map these pages: a whole aligned block of frames in a row. Without
+    /// `PAGEMAP_SCAN` Linux does not export whether it does; it makes no difference to whether the
+    /// page may be taken.
     fn looks_huge(&self, first: u64, infos: &[PageInfo]) -> bool {
         let frame = |info: &PageInfo| match info {
             PageInfo::MemoryPage(page) => page.get_page_frame_number().0,

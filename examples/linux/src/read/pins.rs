@@ -1,4 +1,4 @@
-//! Pins that the kernel tells of: registered buffers of `io_uring`, and direct I/O in flight.
+//! Finds the pins that Linux exports: registered buffers of `io_uring`, and direct I/O in flight.
 
 use crate::model::{Evidence, Kind, PinnedRange};
 use procfs::process::{FDTarget, Process};
@@ -7,7 +7,7 @@ use std::fs;
 /// `O_DIRECT` in the `flags` of `fdinfo`.
 const O_DIRECT: i32 = libc::O_DIRECT;
 
-/// The pins of a process, as far as the kernel tells; `pinned_kib` is its `VmPin`.
+/// Finds the pins of a process, as far as Linux exports them; `pinned_kib` is its `VmPin`.
 pub(super) fn find(
     pid: i32,
     process: &Process,
@@ -17,14 +17,18 @@ pub(super) fn find(
     let mut pins = Vec::new();
     match process.fd() {
         Err(error) => unseen.push(format!(
-            "open files: {error}: registered buffers are not seen"
+            "open files cannot be read ({error}), so registered buffers are not seen"
         )),
         Ok(fds) => {
             for fd in fds.flatten() {
                 if matches!(&fd.target, FDTarget::AnonInode(name) if name.contains("io_uring")) {
                     match fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", fd.fd)) {
                         Ok(text) => pins.extend(registered(fd.fd, &text)),
-                        Err(error) => unseen.push(format!("fdinfo of ring {}: {error}", fd.fd)),
+                        Err(error) => unseen.push(format!(
+                            "fdinfo of the io_uring fd {} cannot be read ({error}), so its buffers \
+                             are not seen",
+                            fd.fd
+                        )),
                     }
                 }
             }
@@ -60,13 +64,13 @@ fn registered(fd: i32, text: &str) -> Vec<PinnedRange> {
         .collect()
 }
 
-/// Holds the listed buffers against `VmPin`. A ring that was inherited lists the addresses of the
-/// address space that registered them, and accounts its pins there.
+/// Compares the listed buffers with `VmPin`. A ring that was inherited over a fork lists addresses
+/// in the address space that registered them, and its pins are accounted there.
 fn weigh(pins: &mut [PinnedRange], pinned_kib: Option<u64>, unseen: &mut Vec<String>) {
     if pins.is_empty() {
         if let Some(kib) = pinned_kib.filter(|kib| *kib > 0) {
             unseen.push(format!(
-                "VmPin: {kib} KiB are pinned long-term, and nothing says where"
+                "VmPin says that {kib} KiB are pinned long-term; Linux does not export where"
             ));
         }
         return;
@@ -75,7 +79,7 @@ fn weigh(pins: &mut [PinnedRange], pinned_kib: Option<u64>, unseen: &mut Vec<Str
     let evidence = match pinned_kib {
         Some(0) => {
             unseen.push(format!(
-                "{} registered buffers are listed, and VmPin is 0: the rings were inherited, and \
+                "{} registered buffers are listed, but VmPin is 0: the io_uring was inherited, and \
                  the pins are in another address space",
                 pins.len()
             ));
@@ -85,13 +89,16 @@ fn weigh(pins: &mut [PinnedRange], pinned_kib: Option<u64>, unseen: &mut Vec<Str
             if kib > listed {
                 let more = kib - listed;
                 unseen.push(format!(
-                    "VmPin: {more} KiB more are pinned than buffers are listed"
+                    "VmPin says that {more} KiB more are pinned than the listed buffers explain"
                 ));
             }
             Evidence::Accounted
         }
         _ => {
-            unseen.push("VmPin covers only some of the listed buffers".to_owned());
+            unseen.push(
+                "VmPin is smaller than the listed buffers, so some of them are pinned elsewhere"
+                    .to_owned(),
+            );
             Evidence::Listed
         }
     };
@@ -100,7 +107,7 @@ fn weigh(pins: &mut [PinnedRange], pinned_kib: Option<u64>, unseen: &mut Vec<Str
     }
 }
 
-/// Threads inside a direct read or write of one buffer: its pages may be pinned until it ends.
+/// Finds threads inside a direct read or write: the pages of the buffer may be pinned until it ends.
 fn in_flight(pid: i32) -> Vec<PinnedRange> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return Vec::new();
@@ -180,7 +187,7 @@ PollList:\nCqOverflowList:\n";
         );
     }
 
-    /// Fails if a page is missed that a buffer covers only in part, or one beside it is taken.
+    /// Fails if a page that a buffer covers in part is missed, or one beside it is taken.
     #[test]
     fn a_buffer_covers_the_pages_that_it_touches() {
         let (pins, _) = buffers(Some(260));
@@ -188,7 +195,7 @@ PollList:\nCqOverflowList:\n";
         assert_eq!([covered(0), covered(1), covered(2)], [true, true, false]);
     }
 
-    /// Fails if the buffers of an inherited ring pass for pins of the process that inherited it.
+    /// Fails if the buffers of an inherited ring are taken for pins of the process that inherited it.
     #[test]
     fn an_inherited_ring_pins_nothing_here() {
         let (pins, unseen) = buffers(Some(0));
@@ -197,7 +204,7 @@ PollList:\nCqOverflowList:\n";
         assert!(unseen[0].contains("inherited"));
     }
 
-    /// Fails if the evidence is called better than it is.
+    /// Fails if the evidence is stated stronger than `VmPin` makes it.
     #[test]
     fn evidence_follows_vm_pin() {
         assert_eq!(buffers(Some(260)).0[0].evidence, Evidence::Accounted);

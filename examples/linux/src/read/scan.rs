@@ -1,4 +1,4 @@
-//! The `PAGEMAP_SCAN` ioctl (Linux 6.7): which addresses have pages, without reading the rest.
+//! Finds the addresses that have pages with the `PAGEMAP_SCAN` ioctl (Linux 6.7).
 
 use crate::sys::{PageRegion, PmScanArg, pagemap_scan};
 use std::fs::File;
@@ -20,7 +20,11 @@ pub(super) struct Populated {
     pub(super) huge: bool,
 }
 
-/// The populated pages of a range of addresses; an error if the kernel has no such ioctl.
+/// Finds the populated pages of a range of addresses.
+///
+/// # Errors
+///
+/// The kernel has no such ioctl, or the process has ended.
 pub(super) fn populated(pagemap: &File, range: Range<u64>) -> rustix::io::Result<Vec<Populated>> {
     let mut found = Vec::new();
     let mut regions = [PageRegion::default(); 256];

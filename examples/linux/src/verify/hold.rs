@@ -1,24 +1,22 @@
-//! The process that holds the pages: it makes them in one state, and does what it is told.
+//! The process that holds the pages: makes them in one state, and executes the requests of `verify`.
 
 use super::protocol::{Reply, Request, Who};
 use super::states::{Grip, Made, drain};
+use crate::output;
 use anyhow::{Context, Result};
 use rustix::mm::Advice;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead};
 
-/// Serves until standard input ends, so it never outlives `verify`.
+/// Serves requests until standard input ends, so that it does not outlive `verify`.
 pub(crate) fn hold() -> Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     let mut made = None;
     for line in io::stdin().lock().lines() {
         let request: Request = serde_json::from_str(&line?).context("request")?;
         let reply = serve(request, &mut made);
-        let mut out = io::stdout().lock();
-        serde_json::to_writer(&mut out, &reply)?;
-        writeln!(out)?;
-        out.flush()?;
+        output::print(serde_json::to_string(&reply)? + "\n")?;
     }
-    // Without this a read that nobody answers would be waited for.
+    // Returning would wait for a thread whose read is not answered.
     std::process::exit(0);
 }
 

@@ -1,4 +1,4 @@
-//! A holder of pages, seen from `verify`.
+//! Starts the process that holds the pages, and sends it requests.
 
 use super::protocol::{Reply, Request};
 use anyhow::{Context, Result, bail};
@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// A running holder; killed when dropped.
+/// The running process; killed when dropped.
 pub(super) struct Holder {
     process: Child,
     requests: ChildStdin,
@@ -14,8 +14,8 @@ pub(super) struct Holder {
 }
 
 impl Holder {
-    /// Starts one, in a process group of its own: an interrupt at the terminal is for `verify`, which
-    /// then cleans up in order.
+    /// Starts it in its own process group: an interrupt at the terminal goes to `verify` only, which
+    /// then removes everything in order.
     pub(super) fn start() -> Result<Self> {
         let mut process = Command::new("/proc/self/exe")
             .arg("hold")
@@ -23,9 +23,9 @@ impl Holder {
             .stdout(Stdio::piped())
             .process_group(0)
             .spawn()
-            .context("cannot start the holder of the pages")?;
+            .context("cannot start the process that holds the pages")?;
         let (Some(requests), Some(replies)) = (process.stdin.take(), process.stdout.take()) else {
-            bail!("the holder has no pipes");
+            bail!("the process that holds the pages has no pipes");
         };
         Ok(Self {
             process,
@@ -43,11 +43,11 @@ impl Holder {
         line.push('\n');
         self.requests
             .write_all(line.as_bytes())
-            .context("the holder is gone")?;
+            .context("the process that holds the pages has ended")?;
         line.clear();
         self.replies.read_line(&mut line)?;
         if line.is_empty() {
-            bail!("the holder ended, asked for {request:?}");
+            bail!("the process that holds the pages ended during {request:?}");
         }
         Ok(serde_json::from_str(&line)?)
     }
@@ -56,7 +56,7 @@ impl Holder {
 impl Drop for Holder {
     fn drop(&mut self) {
         let _ = self.process.kill();
-        // A read that is held up keeps it from ending even so, and may arrive only now.
+        // It does not end while one of its reads waits, and a read may arrive only now.
         for _ in 0..1000 {
             super::slow::answer_all();
             if !matches!(self.process.try_wait(), Ok(None)) {

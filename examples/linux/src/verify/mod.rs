@@ -1,4 +1,5 @@
-//! `verify`: make pages in every state, predict their fate, let the kernel reclaim, compare.
+//! The command `verify`: makes pages in many states, predicts what reclaim does with them, lets the
+//! kernel reclaim, and compares.
 
 mod compare;
 mod hold;
@@ -14,6 +15,7 @@ mod swap;
 pub(crate) use hold::hold;
 
 use crate::args::Verify;
+use crate::output::{self, OutputError, note};
 use crate::read;
 use anyhow::{Context, Result};
 use compare::{Outcome, Row};
@@ -27,34 +29,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use subject::{Made, Subject};
 use swap::Swap;
 
-/// The exit code of a run that was skipped, as test harnesses know it.
+/// The exit status of a run that was skipped, as in automake.
 const SKIPPED: u8 = 77;
-/// The exit code after SIGINT.
+/// The exit status after SIGINT.
 const INTERRUPTED: u8 = 130;
 
-/// Runs `verify`: 0 if the kernel did as predicted, 1 if not, 77 if it could not be asked.
+/// Runs `verify`. The exit status is 0 if every page went as predicted, 1 if not, 77 if it cannot run
+/// here, 130 if it was interrupted.
 pub(crate) fn run(args: &Verify) -> Result<ExitCode> {
     let interrupted = Interrupted::listen()?;
     if let Some(missing) = missing() {
-        println!("verify: skipped: {missing}");
-        return Ok(ExitCode::from(SKIPPED));
+        return skipped(&missing);
     }
     prepare()?;
     let dir = tempfile::Builder::new()
         .prefix("pinfold-verify-")
         .tempdir_in("/var/tmp")?;
-    // Dropped in the reverse order, on every way out: swap last but for the directory it may be in.
+    // Dropped in reverse order on every return: swap after its users, before its directory.
     let swap = match Swap::get(dir.path()) {
         Ok(swap) => swap,
         Err(error) => {
-            println!("verify: skipped: no swap, and none can be set up: {error:#}");
-            return Ok(ExitCode::from(SKIPPED));
+            return skipped(&format!("no swap, and none can be set up: {error:#}"));
         }
     };
     let mut bench = Bench::new(args.pages, dir.path(), interrupted);
     let done = bench.page_out().and_then(|()| bench.pressure());
     if bench.interrupted.check().is_err() {
-        eprintln!("verify: interrupted; taking away what was set up");
+        note(format_args!(
+            "verify: interrupted; removing what was set up"
+        ));
         return Ok(ExitCode::from(INTERRUPTED));
     }
     done?;
@@ -65,22 +68,36 @@ pub(crate) fn run(args: &Verify) -> Result<ExitCode> {
         rows: std::mem::take(&mut bench.rows),
         not_made: std::mem::take(&mut bench.not_made),
     };
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&outcome)?);
+    let text = if args.json {
+        serde_json::to_string_pretty(&outcome)? + "\n"
     } else {
-        print!("{outcome}");
-    }
-    Ok(if outcome.is_right() {
+        outcome.text(output::width())
+    };
+    let code = if outcome.is_right() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    })
+    };
+    show(&text, code)
 }
 
-/// What this cannot do without, if it is not there.
+fn skipped(why: &str) -> Result<ExitCode> {
+    let text = output::wrapped(&format!("verify: skipped: {why}"), output::width());
+    show(&text, ExitCode::from(SKIPPED))
+}
+
+/// Prints the result. That nobody reads it does not change the result.
+fn show(text: &str, code: ExitCode) -> Result<ExitCode> {
+    match output::print(text) {
+        Ok(()) | Err(OutputError::Closed) => Ok(code),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What is missing to run here, if anything is.
 fn missing() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
-        return Some("not root, so frames are hidden and swap cannot be set up".to_owned());
+        return Some("not root (run it with sudo): it reads frames and sets up swap".to_owned());
     }
     let own = i32::try_from(std::process::id()).ok()?;
     let probe = 0u8;
@@ -88,25 +105,27 @@ fn missing() -> Option<String> {
     match read::entries(own, page, 1) {
         Err(error) => Some(format!("frames cannot be read: {error}")),
         Ok(entries) if entries.iter().all(|entry| entry.pfn == 0) => {
-            Some("frame numbers are hidden (no CAP_SYS_ADMIN)".to_owned())
+            Some("frame numbers are hidden: CAP_SYS_ADMIN is missing".to_owned())
         }
         Ok(_) => None,
     }
 }
 
-/// One CPU for all, since each gathers fresh pages on lists of its own first; and mounts of our own,
-/// which end with us whatever happens.
+/// Binds this process and its children to one CPU, because each CPU has its own batches of pages that
+/// are not on the LRU lists yet. Makes a mount namespace, so that mounts go with this process.
 fn prepare() -> Result<()> {
     let mut cpus = rustix::thread::CpuSet::new();
     cpus.set(rustix::thread::sched_getcpu());
     rustix::thread::sched_setaffinity(None, &cpus).context("sched_setaffinity")?;
     if crate::sys::own_mounts().is_err() {
-        eprintln!("verify: no mount namespace of our own; mounts are taken away at the end");
+        note(format_args!(
+            "verify: no mount namespace of its own; mounts are removed at the end"
+        ));
     }
     Ok(())
 }
 
-/// Whether a signal asked us to end. Every step looks, so that everything is taken away in order.
+/// Whether a signal asked to end. It is checked at every step, so that everything is removed in order.
 #[derive(Clone)]
 struct Interrupted(Arc<AtomicBool>);
 
@@ -161,8 +180,8 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Each state for itself: made, reclaimed with `MADV_PAGEOUT`; unpinned if it was pinned, and
-    /// reclaimed once more.
+    /// For each state: makes pages and reclaims them with `MADV_PAGEOUT`. Pinned pages are then unpinned
+    /// and reclaimed again.
     fn page_out(&mut self) -> Result<()> {
         for state in State::ALL {
             self.interrupted.check()?;
@@ -177,7 +196,8 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// All states together in a cgroup that is pushed; then unpinned, and pushed once more.
+    /// Makes pages in all states in one memory cgroup and reclaims them by pressure. Pinned pages are
+    /// then unpinned and reclaimed again.
     fn pressure(&mut self) -> Result<()> {
         let cgroup = match Cgroup::make() {
             Ok(cgroup) => cgroup,
@@ -188,13 +208,13 @@ impl<'a> Bench<'a> {
             }
         };
         self.cgroup_name = Some(cgroup.what());
-        // After the cgroup, so that they are dropped, and their processes gone, before it.
+        // Declared after the cgroup, so that they are dropped, and their processes end, before it.
         let mut subjects = Vec::new();
         for state in State::ALL {
             self.interrupted.check()?;
             if state == State::FileDirty {
                 self.not_made.push(format!(
-                    "{}, under pressure: when the flusher writes it is not the page's to say",
+                    "{}, under memory pressure: its fate depends on when the flusher writes it",
                     state.name()
                 ));
                 continue;

@@ -1,5 +1,6 @@
-//! A memory cgroup for the time of `verify`, and pressure on it.
+//! Makes a memory cgroup for `verify` and reclaims from it.
 
+use crate::output::note;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io::ErrorKind;
@@ -7,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// After so long without progress there is none to be made. The kernel weighs active against inactive
-/// lists by statistics that it brings up to date every two seconds (`FLUSH_TIME`, `mm/memcontrol.c`),
-/// and until then leaves the active pages of a small group alone.
+/// Reclaim ends after this time without progress. The kernel balances active and inactive lists by
+/// statistics that it updates every two seconds (`FLUSH_TIME`, `mm/memcontrol.c`), and until then does
+/// not deactivate the pages of a small group.
 const PATIENCE: Duration = Duration::from_millis(4500);
 
-/// A memory cgroup of ours; removed when dropped.
+/// A memory cgroup that `verify` made; removed when dropped.
 pub(super) struct Cgroup {
     dir: PathBuf,
     version: Version,
@@ -28,7 +29,7 @@ impl Cgroup {
     pub(super) fn make() -> Result<Self> {
         let (parent, version) = mounted()?;
         if version == Version::V2 {
-            // Already so on most machines; where not, and it cannot be, the files are missing below.
+            // It is enabled already on most machines. If it cannot be, a file is missing below.
             let _ = fs::write(parent.join("cgroup.subtree_control"), "+memory");
         }
         let dir = parent.join(format!("pinfold-verify-{}", std::process::id()));
@@ -48,13 +49,13 @@ impl Cgroup {
         format!("{} on {}", self.file(), self.dir.display())
     }
 
-    /// Charges what the process allocates from now on to the group.
+    /// Moves the process to the group, which is charged for what it allocates from now on.
     pub(super) fn take(&self, pid: i32) -> Result<()> {
         fs::write(self.dir.join("cgroup.procs"), pid.to_string()).context("cgroup.procs")
     }
 
-    /// Has the kernel reclaim until it makes no progress any more: what it finds in use in one pass
-    /// it may take in the next.
+    /// Lets the kernel reclaim until there is no progress: a page that one pass finds referenced may be
+    /// taken by the next.
     pub(super) fn push(&self) -> Result<()> {
         let (mut usage, mut progress) = (u64::MAX, Instant::now());
         while progress.elapsed() < PATIENCE {
@@ -71,8 +72,8 @@ impl Cgroup {
     fn push_once(&self) -> Result<()> {
         let file = self.dir.join(self.file());
         match self.version {
-            // A limit that cannot be reached: the kernel reclaims until it makes no progress, says
-            // so, and leaves the limit as it was. If it were reached, it is lifted at once.
+            // The limit cannot be reached: the kernel reclaims until there is no progress, then refuses
+            // the limit. If it is reached, it is lifted at once.
             Version::V1 => {
                 let pushed = fs::write(&file, "0");
                 fs::write(&file, "-1").context("memory.limit_in_bytes")?;
@@ -104,7 +105,7 @@ impl Cgroup {
     }
 }
 
-/// Not all could be reclaimed: that is what this is about.
+/// The error that not all could be reclaimed is expected.
 fn check(pushed: std::io::Result<()>, expected: ErrorKind) -> Result<()> {
     match pushed {
         Err(error) if error.kind() != expected && error.kind() != ErrorKind::Interrupted => {
@@ -122,11 +123,17 @@ impl Drop for Cgroup {
                 Err(error) if error.kind() == ErrorKind::ResourceBusy => {
                     sleep(Duration::from_millis(20));
                 }
-                Err(error) => return eprintln!("left behind: {}: {error}", self.dir.display()),
+                Err(error) => {
+                    let dir = self.dir.display();
+                    return note(format_args!("left behind: {dir}: {error}"));
+                }
                 Ok(()) => return,
             }
         }
-        eprintln!("left behind: {}: still in use", self.dir.display());
+        note(format_args!(
+            "left behind: {}: still in use",
+            self.dir.display()
+        ));
     }
 }
 
@@ -157,7 +164,7 @@ fn find(mounts: &str, v2_has_memory: impl Fn(&Path) -> bool) -> Option<(PathBuf,
 mod tests {
     use super::*;
 
-    /// Fails if another controller's mount, or a v2 mount without memory, is taken.
+    /// Fails if the mount of another controller, or a v2 mount without memory, is used.
     #[test]
     fn the_memory_controller_is_found_in_either_version() {
         let mounts = "cgroup /c/cpu cgroup rw,cpu 0 0\ncgroup2 /c/v2 cgroup2 rw 0 0\n\

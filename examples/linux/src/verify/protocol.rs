@@ -1,4 +1,4 @@
-//! What `verify` and the process that holds the pages say to each other, one JSON value a line.
+//! The messages between `verify` and the process that holds the pages: one JSON value per line.
 
 use super::states::State;
 use serde::{Deserialize, Serialize};
@@ -7,28 +7,28 @@ use std::path::PathBuf;
 /// From `verify` to the holder.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Request {
-    /// Make pages in a state; once for each holder.
+    /// Make pages in a state; once for each process.
     Make {
         state: State,
         pages: u32,
-        /// Where files may be made.
+        /// The directory for files.
         dir: PathBuf,
-        /// A file whose reads do not end before they are told to.
+        /// A file whose reads wait, for direct I/O.
         slow: Option<PathBuf>,
     },
     /// Reclaim the pages with `MADV_PAGEOUT`.
     PageOut(Who),
-    /// Say which pages are in a cache or in the page tables (`mincore`).
+    /// Report which pages are in the page cache or in the page table (`mincore`).
     InCore,
-    /// Let go of pins and references.
+    /// Drop pins and references.
     Release,
 }
 
-/// Whose view of the pages.
+/// The process whose mappings are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Who {
     Holder,
-    /// A child that the holder forked.
+    /// Its forked child.
     Child,
 }
 
@@ -40,10 +40,10 @@ pub(super) enum Reply {
         pages: u64,
         child: Option<i32>,
     },
-    /// It cannot be made here, and why.
+    /// It cannot be done here, and why.
     Cannot(String),
     Done,
-    /// The kernel said no: its error number.
+    /// The kernel refused, with this error number.
     Refused(i32),
     InCore(Vec<bool>),
 }

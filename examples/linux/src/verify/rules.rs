@@ -1,7 +1,7 @@
-//! The running kernel's rule where it is newer than 5.8's, and the prediction under it.
+//! Predicts what the running kernel does with a page.
 //!
-//! The crate decides by the state of a page; the rules say which policy the kernel follows for which
-//! page, and what each way of reclaiming passes by before the page comes to be decided on.
+//! pinfold decides by the state of the page. The rules here add which policy newer kernels follow for
+//! which page, and which pages each way of reclaiming skips before that decision.
 
 use crate::decide::Facts;
 use crate::model::{Frame, Seen};
@@ -12,17 +12,17 @@ use pinfold::reclaim::Fate;
 use pinfold::{Context, Operation, PinPolicy, PinVerdict, SkipOpportunistic, VmFlags};
 use serde::Serialize;
 
-/// How the kernel is made to reclaim.
+/// The way in which the kernel reclaims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Way {
     /// `MADV_PAGEOUT`, once.
     PageOut,
-    /// A memory cgroup, pushed until no progress is made.
+    /// Pressure on a memory cgroup, until there is no progress.
     Cgroup,
 }
 
-/// What is left of a page.
+/// What has become of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum End {
@@ -30,9 +30,9 @@ pub(super) enum End {
     Stays,
     /// Its content is in swap.
     Swapped,
-    /// It is out of memory: its content was dropped, or is in its file.
+    /// It is no longer in memory: its content was dropped, or is in its file.
     Gone,
-    /// It is out of the page tables, but still in memory.
+    /// It is unmapped, but still in memory.
     Unmapped,
     /// Anything else. Never predicted.
     Other,
@@ -45,7 +45,7 @@ impl End {
     }
 }
 
-/// What decides, in words, with the kernel's function and version where it differs from 5.8.
+/// The rule behind a prediction, with kernel function and version where it differs from 5.8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Rule {
@@ -66,7 +66,7 @@ impl Rule {
             Self::Shared => "shared",
             Self::Unlisted => "no-list",
             Self::PinnedAnon => "pinned-anon",
-            Self::PinnedLazyfree => "pinned-lazyfree",
+            Self::PinnedLazyfree => "pinned-lazy",
             Self::PinnedCached => "pinned-cached",
         }
     }
@@ -78,14 +78,12 @@ impl Rule {
                 "MADV_PAGEOUT refuses locked VMAs with EINVAL (since 5.4; can_madv_lru_vma)"
             }
             Self::Shared => {
-                "MADV_PAGEOUT passes by what is mapped more than once (since 5.4; now \
+                "MADV_PAGEOUT skips pages that are mapped more than once (since 5.4; now \
                  folio_maybe_mapped_shared)"
             }
-            Self::Unlisted => {
-                "the zero page is on no list of reclaim, so nothing ever asks about it"
-            }
+            Self::Unlisted => "the zero page is on no LRU list, so reclaim never sees it",
             Self::PinnedAnon => {
-                "newer than 5.8: shrink_folio_list keeps a pinned anonymous page before it gives it \
+                "newer than 5.8: shrink_folio_list keeps a pinned anonymous page before it adds it to \
                  swap (folio_maybe_dma_pinned; since 5.11, commit feb889fb40fa)"
             }
             Self::PinnedLazyfree => {
@@ -107,8 +105,8 @@ pub(super) struct Prediction {
     pub(super) rule: Rule,
 }
 
-/// What is asked after unmapping only, as newer kernels do for pages in a cache: their pins are
-/// looked at when no new one can come any more.
+/// Checks pins only after unmapping, as newer kernels do for pages in the page cache: from then on
+/// nobody can add one.
 #[derive(Debug, Clone, Copy)]
 struct AskedLate;
 
@@ -124,8 +122,8 @@ impl PinPolicy for AskedLate {
     }
 }
 
-/// The fate of one page; `held` if something beside mappings, caches and pins holds it. `None` if no
-/// rule says.
+/// Predicts the fate of one page; `held` if there is a further reference beside mappings, caches and
+/// pins. `None` if no rule covers the page.
 pub(super) fn predict(facts: &Facts, held: bool, way: Way) -> Option<Prediction> {
     let stays = |rule| {
         Some(Prediction {
@@ -153,7 +151,7 @@ pub(super) fn predict(facts: &Facts, held: bool, way: Way) -> Option<Prediction>
     let mut scene = facts.scene(frame);
     scene.holders.others = u32::from(held);
     let (mut played, rule) = try_out(&scene);
-    // A cgroup is pushed again and again, so a page that became swap-backed comes round as such.
+    // Pressure is repeated, so a page that became swap-backed is reclaimed as such.
     if way == Way::Cgroup && played.swap_backed && frame.flags & kpf::SWAPBACKED == 0 {
         scene.frame.flags |= kpf::SWAPBACKED;
         (played, _) = try_out(&scene);
@@ -186,7 +184,7 @@ fn end(frame: Frame, played: Played) -> End {
         _ if played.mapped => End::Stays,
         Fate::Freed if played.swap_entry => End::Swapped,
         Fate::Freed => End::Gone,
-        // It was in no page table to begin with.
+        // It was not mapped before.
         _ if frame.maps == 0 => End::Stays,
         _ => End::Unmapped,
     }
@@ -219,7 +217,7 @@ mod tests {
 
     const ANON: u64 = kpf::ANON | kpf::SWAPBACKED;
 
-    /// Fails if a pin no longer keeps a page, or keeps it at another place than the kernel's.
+    /// Fails if a pinned page is predicted to be reclaimed, or is kept at another step than in Linux.
     #[test]
     fn pinned_pages_are_never_reclaimed() {
         assert_eq!(ends(&facts(ANON, 1, true)), [End::Stays; 2]);
@@ -230,9 +228,9 @@ mod tests {
         );
     }
 
-    /// Fails if what nothing holds is kept, or leaves in another way than it does.
+    /// Fails if a page without holders is predicted to be kept, or to go elsewhere than it does.
     #[test]
-    fn what_nothing_holds_goes_its_way() {
+    fn pages_without_holders_are_reclaimed() {
         assert_eq!(ends(&facts(ANON, 1, false)), [End::Swapped; 2]);
         assert_eq!(ends(&facts(kpf::ANON, 1, false)), [End::Gone; 2]);
         assert_eq!(
@@ -243,9 +241,9 @@ mod tests {
         assert_eq!(ends(&facts(kpf::DIRTY, 1, false)), [End::Unmapped; 2]);
     }
 
-    /// Fails if the ways of reclaiming are taken for each other.
+    /// Fails if the two ways of reclaiming are confused.
     #[test]
-    fn page_out_passes_by_what_pressure_takes() {
+    fn page_out_skips_what_pressure_takes() {
         assert_eq!(ends(&facts(ANON, 2, false)), [End::Stays, End::Swapped]);
         let written = Facts {
             dirty: Dirtiness::Dirty,
@@ -254,7 +252,7 @@ mod tests {
         assert_eq!(ends(&written), [End::Stays, End::Swapped]);
     }
 
-    /// Fails if something is predicted of a page of which nothing is known.
+    /// Fails if a prediction is made for a page whose state is hidden.
     #[test]
     fn nothing_is_guessed() {
         let hidden = Facts {

@@ -1,6 +1,7 @@
-//! A file whose reads do not end before they are told to: direct I/O into pages stays in flight, and
-//! the pages stay pinned. A FUSE filesystem of our own, in a mount namespace of our own.
+//! A FUSE filesystem with one file whose reads are answered only on request. Until then direct I/O is
+//! in flight, and its pages are pinned.
 
+use crate::output::note;
 use anyhow::{Context, Result, bail};
 use fuser::{
     BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
@@ -15,7 +16,7 @@ use std::time::{Duration, UNIX_EPOCH};
 const FILE: INodeNo = INodeNo(2);
 const SIZE: u64 = 1 << 30;
 
-/// The mounted filesystem; unmounted when dropped, its reads answered first.
+/// The mounted filesystem. Dropping it answers its reads and unmounts it.
 pub(super) struct SlowFs {
     reads: Arc<Reads>,
     session: Option<BackgroundSession>,
@@ -28,10 +29,10 @@ struct Reads {
     came: Condvar,
 }
 
-/// The reads of the file system that is mounted, for whoever must let their callers go.
+/// The reads of the mounted filesystem, for callers that do not have the filesystem.
 static HELD: Mutex<Option<Arc<Reads>>> = Mutex::new(None);
 
-/// Answers all reads that are held up: a process that waits for one does not even end when killed.
+/// Answers all waiting reads. A process that waits for one does not end even when it is killed.
 pub(super) fn answer_all() {
     if let Some(reads) = &*HELD.lock().unwrap_or_else(PoisonError::into_inner) {
         reads.answer();
@@ -68,7 +69,7 @@ impl SlowFs {
         &self.file
     }
 
-    /// Waits until a read is held up: its pages are pinned from before that to its answer.
+    /// Waits until a read has arrived: its pages are pinned from then until it is answered.
     pub(super) fn wait(&self) -> Result<()> {
         let patience = Duration::from_secs(30);
         let (reads, _) = self
@@ -77,7 +78,7 @@ impl SlowFs {
             .wait_timeout_while(self.reads.lock(), patience, |waiting| waiting.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
         if reads.is_empty() {
-            bail!("no read arrived");
+            bail!("no read arrived within 30 seconds");
         }
         Ok(())
     }
@@ -92,7 +93,8 @@ impl Drop for SlowFs {
     fn drop(&mut self) {
         self.answer();
         if let Some(Err(error)) = self.session.take().map(BackgroundSession::umount_and_join) {
-            eprintln!("left behind: mount on {}: {error}", self.file.display());
+            let file = self.file.display();
+            note(format_args!("left behind: mount on {file}: {error}"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The states that pages can be in, and how each is made.
+//! The states that pages are made in.
 
 use crate::model::Seen;
 use crate::page::kpf;
@@ -46,7 +46,7 @@ pub(super) enum State {
     DirectIo,
 }
 
-/// Pages in a state, and what keeps them in it.
+/// Pages in a state, and what keeps them in that state.
 pub(super) struct Made {
     pub(super) memory: Memory,
     pub(super) child: Option<Child>,
@@ -55,14 +55,14 @@ pub(super) struct Made {
     _keep: Vec<Box<dyn Any>>,
 }
 
-/// What can be let go.
+/// What holds a pin that can be dropped.
 pub(super) enum Grip {
     None,
     Ring(Box<IoUring>),
     Read(Option<JoinHandle<()>>),
 }
 
-/// A forked process with the same view of the pages.
+/// A forked process that maps the same pages.
 pub(super) struct Child {
     pub(super) pid: i32,
     socket: UnixStream,
@@ -117,7 +117,7 @@ impl State {
         }
     }
 
-    /// Whether a pin is held, until it is let go.
+    /// Whether the pages are pinned until they are released.
     pub(super) const fn is_pinned(self) -> bool {
         matches!(
             self,
@@ -130,7 +130,7 @@ impl State {
         )
     }
 
-    /// Whether the pages are in a file's cache, or in shared memory's.
+    /// Whether the pages are in the page cache, including shared memory.
     pub(super) const fn is_cached(self) -> bool {
         matches!(
             self,
@@ -142,7 +142,7 @@ impl State {
         )
     }
 
-    /// Whether a page is in the state, as far as `/proc` shows. What is not is never compared.
+    /// Whether `/proc` shows the page in this state. Pages that are not in it are not compared.
     pub(super) fn shows(self, entry: &Entry) -> bool {
         let frame = match entry.seen {
             Some(Seen::Frame(frame)) => frame,
@@ -171,7 +171,7 @@ impl State {
             Self::MappedTwice => has(kpf::SWAPBACKED) && !has(kpf::ANON) && frame.maps == 2,
             Self::FileClean => !has(kpf::ANON) && !has(kpf::DIRTY) && frame.maps == 1,
             Self::FileDirty => !has(kpf::ANON) && has(kpf::DIRTY) && frame.maps == 1,
-            // Pinned pages are copied early for the child, so nothing is shared.
+            // Pinned pages are copied for the child at fork, so they are not shared.
             Self::ForkPinned => swapped_anon && frame.maps == 1,
         }
     }
@@ -213,7 +213,7 @@ impl State {
             Self::RegisteredThp => registered(huge()?),
             Self::RegisteredShmem => registered(shmem(len)?),
             Self::ForkPinned => registered(anon(len)?)?.fork(),
-            // No more than FUSE reads at once.
+            // Not more than one FUSE read.
             Self::DirectIo => direct_io(len.min(16 * rustix::param::page_size()), slow),
         }
     }
@@ -234,7 +234,7 @@ impl Made {
         self
     }
 
-    /// Forks a child that has the same pages, and does with them what it is told.
+    /// Forks a child that maps the same pages, and pages them out on request.
     fn fork(mut self) -> Result<Self> {
         let (ours, mut theirs) = UnixStream::pair()?;
         match sys::fork().context("fork")? {
@@ -266,7 +266,7 @@ impl Made {
 }
 
 impl Child {
-    /// Has it reclaim its view with `MADV_PAGEOUT`; the error number, or 0.
+    /// Lets it reclaim its pages with `MADV_PAGEOUT`. Returns the error number, or 0.
     pub(super) fn page_out(&mut self) -> Result<i32> {
         self.socket.write_all(&[0; 4])?;
         let mut word = [0; 4];
@@ -288,8 +288,8 @@ fn shmem(len: usize) -> Result<Memory> {
     Ok(memory)
 }
 
-/// A child that shares the swap slots keeps them in use, so that what is read back stays in the swap
-/// cache, unwritten.
+/// Pages that were swapped out and read back. A child keeps the swap slots in use, so that the pages
+/// stay in the swap cache, clean.
 fn anon_clean(len: usize) -> Result<Made> {
     let memory = anon(len)?;
     memory.advise(Advice::LinuxPageOut)?;
@@ -328,7 +328,7 @@ fn mapped_twice(len: usize) -> Result<Made> {
 
 fn file(len: usize, dir: &Path, dirty: bool) -> Result<Made> {
     let mut file = tempfile::tempfile_in(dir)?;
-    // Page by page, so that the cache has no large pages.
+    // Page by page, so that the page cache has no large folios.
     for _ in (0..len).step_by(rustix::param::page_size()) {
         file.write_all(&vec![7; rustix::param::page_size()])?;
     }
@@ -357,10 +357,10 @@ fn registered(memory: Memory) -> Result<Made> {
     })
 }
 
-/// A thread reads straight into the pages, and the file does not answer.
+/// A thread reads into the pages with direct I/O from a file that does not answer.
 fn direct_io(len: usize, slow: Option<&Path>) -> Result<Made> {
     let Some(slow) = slow else {
-        bail!("no file whose reads can be held up");
+        bail!("there is no FUSE file whose reads wait");
     };
     let direct = i32::try_from(OFlags::DIRECT.bits())?;
     let file = OpenOptions::new()
@@ -378,7 +378,7 @@ fn direct_io(len: usize, slow: Option<&Path>) -> Result<Made> {
     })
 }
 
-/// Empties the lists on which this CPU gathers pages before they reach the lists of reclaim.
+/// Empties the per-CPU batches of pages that are not on the LRU lists yet.
 pub(super) fn drain() -> Result<()> {
     let memory = Memory::anonymous(rustix::param::page_size(), false)?;
     memory.touch(true);

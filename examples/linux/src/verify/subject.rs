@@ -1,4 +1,4 @@
-//! Pages in one state, in a holder of their own: predicted, reclaimed, and read back.
+//! Pages in one state, held by their own process: predicts, reclaims, and reads back the result.
 
 use super::compare::Row;
 use super::holder::Holder;
@@ -27,14 +27,14 @@ pub(super) struct Subject {
 
 pub(super) enum Made {
     Subject(Subject),
-    /// Why not.
+    /// They cannot be made, and why.
     Not(String),
 }
 
-/// What was predicted of one process's view of the pages.
+/// The prediction for the pages as one process maps them.
 pub(super) struct Predicted {
     who: Who,
-    /// Pinned, as `inspect` sees it or as we know.
+    /// Whether the pages are pinned.
     pinned: bool,
     pages: Vec<(Entry, Prediction, Class)>,
 }
@@ -64,7 +64,7 @@ impl Subject {
                 child,
             } => (address, pages, child),
             Reply::Cannot(why) => return Ok(Made::Not(why)),
-            other => bail!("asked to make pages, the holder said {other:?}"),
+            other => bail!("unexpected reply to a request to make pages: {other:?}"),
         };
         if state == State::DirectIo
             && let Some(Err(error)) = slow.map(SlowFs::wait)
@@ -90,7 +90,7 @@ impl Subject {
         })
     }
 
-    /// Unpins the pages; whether they were pinned, so that it is worth asking again.
+    /// Unpins the pages. Returns whether they were pinned, and can be compared again.
     pub(super) fn release(&mut self, slow: Option<&SlowFs>) -> Result<bool> {
         if !self.state.is_pinned() {
             return Ok(false);
@@ -101,7 +101,7 @@ impl Subject {
         match self.holder.ask(&Request::Release)? {
             Reply::Done => {}
             other => bail!(
-                "{}: asked to let go, the holder said {other:?}",
+                "{}: unexpected reply to a request to unpin: {other:?}",
                 self.state.name()
             ),
         }
@@ -113,15 +113,15 @@ impl Subject {
         for who in self.views() {
             match self.holder.ask(&Request::PageOut(who))? {
                 Reply::Done => {}
-                // Which is what is predicted of locked ones; any other would show in the pages.
+                // Predicted for locked pages; for others the comparison shows it.
                 Reply::Refused(_) => {}
-                other => bail!("asked to page out, the holder said {other:?}"),
+                other => bail!("unexpected reply to a request to page out: {other:?}"),
             }
         }
         Ok(())
     }
 
-    /// What the crate says of each page, from what `inspect` would see now.
+    /// Predicts the fate of each page from what `inspect` sees now.
     pub(super) fn predict(&mut self, way: Way) -> Result<Vec<Predicted>> {
         let views = self.views();
         views
@@ -138,7 +138,7 @@ impl Subject {
             .iter()
             .find(|area| (area.start..area.end).contains(&self.address))
             .context("the pages are in no VMA")?;
-        // That a registered buffer is pinned has to be seen, as `inspect` sees it.
+        // `inspect` has to see that a registered buffer is pinned.
         let pin = observed
             .pins
             .iter()
@@ -146,7 +146,7 @@ impl Subject {
         let pinned = self.state.is_pinned() && !self.released && who == Who::Holder;
         if pinned != pin.is_some() {
             let (name, seen) = (self.state.name(), &observed.pins);
-            bail!("{name}: pinned: {pinned}, but the kernel's files say: {seen:?}");
+            bail!("{name}: pinned is {pinned}, but /proc shows these pins: {seen:?}");
         }
         let mut decider = Decider::default();
         let entries = read::entries(pid, self.address, self.pages)?;
@@ -154,7 +154,7 @@ impl Subject {
         for entry in entries {
             let seen = match entry.seen {
                 Some(seen) => seen,
-                None => bail!("{}: a page was never there", self.state.name()),
+                None => bail!("{}: a page is missing", self.state.name()),
             };
             let facts = Facts::of(&observed, area, seen, pin);
             let held = self.state == State::Spliced;
@@ -182,7 +182,7 @@ impl Subject {
         let after = read::entries(self.pid(view.who)?, self.address, self.pages)?;
         let in_core = match self.holder.ask(&Request::InCore)? {
             Reply::InCore(pages) => pages,
-            other => bail!("asked what is in core, the holder said {other:?}"),
+            other => bail!("unexpected reply to a request for mincore: {other:?}"),
         };
         let mut row = Row {
             state: self.name(view.who),
@@ -228,8 +228,8 @@ impl Subject {
         })
     }
 
-    /// Whether the frame is still there, unmapped, in the swap cache. Asked only where something
-    /// holds it: others may linger there for the time that a slow swap device takes.
+    /// Whether the frame is still in the swap cache, unmapped. Only for pages with a further reference:
+    /// others may be there until a slow swap device has written them.
     fn is_held(&self, before: Entry) -> Result<bool> {
         if self.state != State::Spliced {
             return Ok(false);
@@ -239,7 +239,7 @@ impl Subject {
     }
 
     fn views(&self) -> Vec<Who> {
-        // Another child only keeps swap slots in use, and this one's copies went with the first row.
+        // Other children only keep swap slots in use, and the pages of this one went with the first row.
         match self.state {
             _ if self.released => vec![Who::Holder],
             State::ForkShared | State::ForkPinned => vec![Who::Holder, Who::Child],

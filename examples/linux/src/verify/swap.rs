@@ -1,5 +1,6 @@
-//! Swap for the time of `verify`: a zram device or a file of our own, if there is none.
+//! Sets up swap for `verify` if there is none: a new zram device, or a file.
 
+use crate::output::note;
 use crate::sys;
 use anyhow::{Context, Result};
 use procfs::{Current, Meminfo};
@@ -15,18 +16,18 @@ const SIZE: u64 = 256 << 20;
 const HOT_ADD: &str = "/sys/class/zram-control/hot_add";
 const HOT_REMOVE: &str = "/sys/class/zram-control/hot_remove";
 
-/// Swap space; taken away when dropped, if it is ours.
+/// Swap space; removed when dropped, if `verify` made it.
 pub(super) struct Swap {
     pub(super) what: String,
     _device: Option<Device>,
 }
 
 impl Swap {
-    /// The swap that there is, or a new one.
+    /// The existing swap if there is enough, or new swap.
     pub(super) fn get(dir: &Path) -> Result<Self> {
         let info = Meminfo::current().context("/proc/meminfo")?;
         if info.swap_free >= SIZE / 2 {
-            let what = format!("the machine's own, {} MiB free", info.swap_free >> 20);
+            let what = format!("of this machine, {} MiB free", info.swap_free >> 20);
             return Ok(Self {
                 what,
                 _device: None,
@@ -35,7 +36,11 @@ impl Swap {
         let device = Device::zram().or_else(|zram| {
             Device::file(dir).map_err(|file| file.context(format!("zram: {zram:#}; swap file")))
         })?;
-        let what = format!("{} of our own, {} MiB", device.path.display(), SIZE >> 20);
+        let what = format!(
+            "{}, made for this run, {} MiB",
+            device.path.display(),
+            SIZE >> 20
+        );
         Ok(Self {
             what,
             _device: Some(device),
@@ -43,7 +48,7 @@ impl Swap {
     }
 }
 
-/// A swap device of ours. What is undone depends on how far it came.
+/// A swap device that `verify` made. Dropping it undoes the steps that were done.
 struct Device {
     path: PathBuf,
     zram: Option<u32>,
@@ -51,7 +56,7 @@ struct Device {
 }
 
 impl Device {
-    /// A new device, so that nobody else's is touched. Reading `hot_add` makes it.
+    /// Makes a new device; existing ones are not touched. Reading `hot_add` makes it.
     fn zram() -> Result<Self> {
         let number: u32 = fs::read_to_string(HOT_ADD)
             .context(HOT_ADD)?
@@ -105,7 +110,7 @@ impl Drop for Device {
         if self.on {
             let off = c_path(&self.path).map(|path| {
                 loop {
-                    // A pending signal interrupts it; it has to be done all the same.
+                    // A pending signal interrupts it, but it must be done.
                     match sys::swap_off(&path) {
                         Err(Errno::INTR) => {}
                         done => break done,
@@ -114,8 +119,8 @@ impl Drop for Device {
             });
             match off {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => eprintln!("left behind: swap on {path}: {error}"),
-                Err(error) => eprintln!("left behind: swap on {path}: {error}"),
+                Ok(Err(error)) => note(format_args!("left behind: swap on {path}: {error}")),
+                Err(error) => note(format_args!("left behind: swap on {path}: {error}")),
             }
         }
         let gone = match self.zram {
@@ -124,7 +129,7 @@ impl Drop for Device {
             None => fs::remove_file(&self.path),
         };
         if let Err(error) = gone {
-            eprintln!("left behind: {path}: {error}");
+            note(format_args!("left behind: {path}: {error}"));
         }
     }
 }
@@ -150,7 +155,7 @@ mod tests {
     use super::*;
     use std::io::Cursor;
 
-    /// Fails if the kernel would not take it for swap, or would swap beyond its end.
+    /// Fails if the kernel would refuse it, or would swap beyond its end.
     #[test]
     fn the_header_is_mkswap_s() {
         let mut file = Cursor::new(Vec::new());

@@ -4,6 +4,7 @@
 mod frame;
 mod lists;
 mod memory;
+mod oom;
 mod ops;
 mod pinners;
 mod pinning;
@@ -15,21 +16,22 @@ mod walk;
 
 pub use frame::Frame;
 pub use memory::{Counts, Marks};
+pub use oom::{Killed, OutOfMemory};
 pub use pinners::{PinCounts, Pinners};
 pub use reclaim::{Background, Failures, SCAN, Verdict};
 pub use series::{Sample, Series};
-pub use stage::Stage;
 
 use crate::costs::Costs;
 use crate::error::Error;
 use crate::index::Index;
+use crate::policy::Policy;
 use crate::trace::{Kind, Op, Request};
 use crate::workload::Workload;
 use frame::NONE;
 use hdrhistogram::Histogram;
 use memory::Memory;
 use pinfold::reclaim::{Futility, ScanControl, Stats};
-use pinfold::{PageFlags, PinPolicy, PteFlags};
+use pinfold::{PageFlags, PteFlags};
 use table::NEVER;
 
 /// What a machine is built of.
@@ -52,7 +54,11 @@ pub struct Plan {
 /// Everything that a run came to.
 #[derive(Debug)]
 pub struct Outcome {
+    /// Set if the run ended there, and not with the trace.
+    pub out_of_memory: Option<OutOfMemory>,
+    /// Requests that the machine got to.
     pub requests: u64,
+    /// Pages of the trace, to its end.
     pub footprint: u64,
     pub clock: u64,
     pub counts: Counts,
@@ -70,10 +76,10 @@ pub struct Outcome {
 }
 
 /// The machine under one policy.
-pub struct Machine<'a, L, K> {
+pub struct Machine<'a> {
     memory: Memory<'a>,
     plan: Plan,
-    control: ScanControl<L>,
+    control: ScanControl<Policy>,
     /// Requests so far.
     now: u64,
     /// Model units so far.
@@ -90,6 +96,8 @@ pub struct Machine<'a, L, K> {
     stalled: u64,
     futile: u64,
     oom: u64,
+    killed: Vec<Killed>,
+    ended: Option<OutOfMemory>,
     verdicts: Vec<Verdict>,
     series: Series,
 }
@@ -97,8 +105,12 @@ pub struct Machine<'a, L, K> {
 /// How often the calendar, the flusher and the sampler are asked at least, in requests.
 const ROUND: u64 = 64;
 
-impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
-    pub fn new(frames: &'a [Frame], plan: &Plan, control: ScanControl<L>) -> Result<Self, Error> {
+impl<'a> Machine<'a> {
+    pub fn new(
+        frames: &'a [Frame],
+        plan: &Plan,
+        control: ScanControl<Policy>,
+    ) -> Result<Self, Error> {
         let stalls = Histogram::new_with_max(1 << 50, 3)
             .map_err(|error| Error::Machine(error.to_string()))?;
         let pinners = Pinners::new(&plan.workloads, plan.frames, plan.seed);
@@ -118,13 +130,32 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
             stalled: 0,
             futile: 0,
             oom: 0,
+            killed: Vec::new(),
+            ended: None,
             verdicts: Vec::new(),
             series: Series::new(),
         })
     }
 
-    /// Replays some requests.
+    /// Replays some requests. A machine that has run out of memory only goes on to count the pages
+    /// of the trace.
     pub fn feed(&mut self, requests: &[Request]) -> Result<(), Error> {
+        let mut rest = requests.iter();
+        if self.ended.is_none() {
+            match self.replay(&mut rest) {
+                Err(Error::OutOfMemory { why }) => self.ended = Some(*why),
+                other => return other,
+            }
+        }
+        for request in rest {
+            if self.memory.table.find(request.object).is_none() {
+                self.first_use(request);
+            }
+        }
+        Ok(())
+    }
+
+    fn replay(&mut self, requests: &mut std::slice::Iter<'_, Request>) -> Result<(), Error> {
         for request in requests {
             if self.now >= self.due {
                 self.round()?;
@@ -304,6 +335,7 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
         self.series.push_last(last);
         self.background.end_pass();
         Outcome {
+            out_of_memory: self.ended,
             requests: self.now,
             footprint: self.footprint.len() as u64,
             clock: self.clock,

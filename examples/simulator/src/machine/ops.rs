@@ -4,10 +4,13 @@ use super::frame::{Frame, NONE};
 use super::lists::{self, PARKED};
 use super::memory::Memory;
 use super::table::NEVER;
-use super::walk::{OneVma, vma_flags};
+use super::walk::{Mapping, Next, vma_flags};
 use pinfold::pin::Pins;
 use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
-use pinfold::{Attempt, PageFlags, PinPolicy, PteFlags, UnmapRequest, try_to_unmap};
+use pinfold::{
+    Attempt, FlushDebt, Outcome, PageFlags, PinPolicy, PteFlags, UnmapError, UnmapRequest,
+    try_to_unmap,
+};
 use std::convert::Infallible;
 
 impl<'a> PageOps for Memory<'a> {
@@ -35,12 +38,12 @@ impl<'a> PageOps for Memory<'a> {
         debt: &mut FlushDebt,
     ) -> Result<Outcome, UnmapError<Infallible>> {
         let frame = *page;
-        let mut rmap = OneVma {
+        let mut rmap = Mapping {
             memory: self,
             frame,
-            visited: false,
+            next: Next::Vma,
         };
-        try_to_unmap(frame, request, &mut rmap)
+        try_to_unmap(frame, request, &mut rmap, debt)
     }
 
     fn remove(&mut self, page: &&'a Frame, _: Removal) -> Attempt {
@@ -100,6 +103,10 @@ impl<'a> PageOps for Memory<'a> {
         }
         PageOut::Success
     }
+
+    fn failed(&mut self, _: &&'a Frame, error: UnmapError<Infallible>) {
+        unreachable!("no operation fails, and the page table is consistent: {error}");
+    }
 }
 
 impl<'a> Lists for Memory<'a> {
@@ -119,10 +126,6 @@ impl<'a> Lists for Memory<'a> {
 
     fn free(&mut self, page: &'a Frame) {
         self.free.push(page.index);
-    }
-
-    fn failed(&mut self, _: Option<&&'a Frame>, error: ShrinkError<Infallible>) {
-        unreachable!("no operation fails, and the page table is consistent: {error}");
     }
 
     fn park(&mut self, page: &'a Frame, _: Pins) -> Result<(), &'a Frame> {

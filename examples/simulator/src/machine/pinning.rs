@@ -5,15 +5,15 @@ use super::Machine;
 use super::frame::Frame;
 use super::lists::PARKED;
 use super::memory::Memory;
+use super::oom::Killed;
 use super::pinners::{Act, Place};
 use crate::error::Error;
-use pinfold::pin::{PinKind, Unpinned};
-use pinfold::reclaim::ParkPolicy;
+use pinfold::PageFlags;
+use pinfold::pin::{PinKind, Released};
 use pinfold::shrinker::{Deferred, Scan, Shrinker, shrink_slab};
-use pinfold::{PageFlags, PinPolicy};
 use std::num::NonZeroU64;
 
-impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
+impl<'a> Machine<'a> {
     /// What is due in the calendar.
     pub(super) fn act(&mut self, owner: u8, slot: u32, act: Act) -> Result<(), Error> {
         if self.memory.pinners.owners[owner as usize].killed {
@@ -114,23 +114,29 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
         true
     }
 
-    /// Kills the program that has most pages pinned; `false` if nobody has any.
-    pub(super) fn kill(&mut self) -> bool {
+    /// Kills the program that has most pages pinned, if anybody has any; which.
+    pub(super) fn kill(&mut self) -> Option<Killed> {
         let usages = self.memory.pinners.ledger.usages();
-        let Some(most) = usages.max_by_key(|usage| usage.live()) else {
-            return false;
-        };
+        let most = usages.max_by_key(|usage| usage.live())?;
         if most.live() == 0 {
-            return false;
+            return None;
         }
         let owner = most.id as u8;
         self.memory.spent += self.memory.costs.oom_kill;
         self.memory.pinners.owners[owner as usize].killed = true;
         let slots = self.memory.pinners.owners[owner as usize].slots.len() as u32;
-        for slot in 0..slots {
-            self.memory.release(owner, slot);
-        }
-        true
+        let pages = (0..slots)
+            .map(|slot| self.memory.release(owner, slot))
+            .sum();
+        let workload = self.memory.pinners.owners[owner as usize]
+            .workload
+            .name
+            .clone();
+        Some(Killed {
+            workload,
+            request: self.now,
+            pinned: pages,
+        })
     }
 }
 
@@ -183,7 +189,7 @@ impl<'a> Memory<'a> {
             self.pinned -= 1;
             frame.mirrored_by.set(u8::MAX);
         }
-        if unpinned == Ok(Unpinned::Unpark) && self.lists.remove(frame) {
+        if unpinned == Ok(Released::Unpark) && self.lists.remove(frame) {
             self.pinners.counts.unpin_list_ops += 1;
             self.enlist(frame);
         }

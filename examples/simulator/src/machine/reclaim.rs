@@ -4,9 +4,10 @@ use super::frame::Frame;
 use super::memory::Memory;
 use super::{Machine, lists};
 use crate::error::Error;
+use crate::policy::Policy;
 use pinfold::reclaim::ScanControl;
-use pinfold::reclaim::{Futile, Futility, LruScan, Progress, SWAP_CLUSTER_MAX, ScanFlags, Stats};
-use pinfold::{Context, PinPolicy, Requester};
+use pinfold::reclaim::{Futile, Futility, LruScan, Progress, ScanFlags, Stats};
+use pinfold::{Context, Requester};
 
 /// What a scan of this machine may do.
 pub const SCAN: ScanFlags = ScanFlags::direct();
@@ -26,8 +27,8 @@ pub struct Verdict {
     /// In requests.
     pub at: u64,
     pub background: bool,
-    /// Whether something was killed for it.
-    pub oom: bool,
+    /// The workload that was killed for it.
+    pub killed: Option<String>,
     pub passes: u32,
     pub reclaimed: u64,
     pub target: u64,
@@ -101,8 +102,8 @@ fn note(
     futility.note(scan, progress, memory)
 }
 
-impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
-    fn control(&self, requester: Requester) -> ScanControl<L> {
+impl<'a> Machine<'a> {
+    fn control(&self, requester: Requester) -> ScanControl<Policy> {
         self.control.with_context(Context::new(requester))
     }
 
@@ -116,17 +117,9 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
             self.direct_reclaim()?;
         }
         let Some(frame) = self.memory.free.pop() else {
-            return Err(Error::config(
-                "the machine",
-                format!(
-                    "no frame is free after {} requests, and none can be reclaimed: {} of {} are \
-                     pinned",
-                    self.now,
-                    self.memory.pinned,
-                    self.memory.frames.len()
-                ),
-                "more frames (--frames), more swap (--swap) or smaller workloads",
-            ));
+            return Err(Error::OutOfMemory {
+                why: Box::new(self.out_of_memory()),
+            });
         };
         let frame = self.memory.frame(frame);
         // It was blocked when it left memory, unless it is used for the first time.
@@ -148,7 +141,7 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
         self.memory.spent = 0;
         self.futility.reached();
         while self.memory.free.len() as u32 <= self.memory.marks.min {
-            let mut scan = LruScan::new(SWAP_CLUSTER_MAX as u64);
+            let mut scan = LruScan::new(LruScan::BATCH as u64);
             let progress = scan.run(&mut self.memory, &control);
             self.direct.merge(scan.stats());
             if scan.reclaimed() > 0 {
@@ -160,13 +153,18 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
                 continue;
             };
             self.futility.reached();
-            // What is left of the reserve is the last resort but one.
-            if self.kill() {
-                self.oom += 1;
-                self.gave_up(&futile, false, true);
-            } else {
-                self.gave_up(&futile, false, false);
-                break;
+            // Who pinned what is said as it was before somebody is killed for it.
+            let mut verdict = self.verdict(&futile, false);
+            let killed = self.kill();
+            verdict.killed = killed.as_ref().map(|killed| killed.workload.clone());
+            self.gave_up(verdict);
+            match killed {
+                Some(killed) => {
+                    self.oom += 1;
+                    self.killed.push(killed);
+                }
+                // What is left of the reserve is all that there is.
+                None => break,
             }
         }
         let stall = std::mem::take(&mut self.memory.spent);
@@ -191,10 +189,10 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
             let short = u64::from(self.memory.marks.high + 1 - free);
             let mut scan = match self.background.scan.take() {
                 Some(scan) => scan,
-                None => LruScan::new(short.max(SWAP_CLUSTER_MAX as u64)),
+                None => LruScan::new(short.max(LruScan::BATCH as u64)),
             };
             self.memory.spent = 0;
-            let progress = scan.step(&mut self.memory, &control, SWAP_CLUSTER_MAX as u32);
+            let progress = scan.step(&mut self.memory, &control, LruScan::BATCH as u32);
             let spent = std::mem::take(&mut self.memory.spent).max(1);
             self.background.clock += spent;
             self.background.spent += spent;
@@ -210,32 +208,36 @@ impl<'a, L: PinPolicy + Copy, K: ParkPolicy + Copy> Machine<'a, L, K> {
                 self.background.futility.reached();
                 self.background.awake = false;
                 self.background.given_up = true;
-                self.gave_up(&futile, true, false);
+                let verdict = self.verdict(&futile, true);
+                self.gave_up(verdict);
             }
         }
     }
 
-    fn gave_up(&mut self, futile: &Futile, background: bool, oom: bool) {
+    fn gave_up(&mut self, verdict: Verdict) {
         self.futile += 1;
-        if self.verdicts.len() >= KEPT_VERDICTS {
-            return;
+        if self.verdicts.len() < KEPT_VERDICTS {
+            self.verdicts.push(verdict);
         }
+    }
+
+    fn verdict(&self, futile: &Futile, background: bool) -> Verdict {
         let pinners = &self.memory.pinners;
         let owners = pinners.ledger.usages().filter(|usage| usage.live() > 0);
         let owners = owners.map(|usage| {
             let name = pinners.owners[usage.id as usize].workload.name.clone();
             (name, usage.live(), usage.oldest_age(self.now).unwrap_or(0))
         });
-        self.verdicts.push(Verdict {
+        Verdict {
             at: self.now,
             background,
-            oom,
+            killed: None,
             passes: futile.passes,
             reclaimed: futile.reclaimed,
             target: futile.target,
             pinned: u64::from(self.memory.pinned),
             parked: u64::from(self.memory.lists.len(lists::PARKED)),
             owners: owners.collect(),
-        });
+        }
     }
 }

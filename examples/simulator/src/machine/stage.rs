@@ -1,11 +1,11 @@
-//! The machine, moved by hand: what the scenarios do with it, whatever its policy.
+//! The machine, moved by hand: what the scenarios do with it.
 
 use super::{Failures, Machine, lists};
 use crate::error::Error;
 use crate::trace::{Kind, Op, Request};
 use pinfold::pin::PinKind;
 use pinfold::reclaim::{Futility, Lru, LruScan};
-use pinfold::{Context, PageFlags, PinPolicy, PteFlags, Requester};
+use pinfold::{Context, PageFlags, PteFlags, Requester};
 
 /// What a number of passes came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,40 +19,9 @@ pub struct Passes {
     pub futile: bool,
 }
 
-/// A machine on which a scenario is played.
-pub trait Stage {
+impl Machine<'_> {
     /// Uses a page, bringing it into memory if it is not there.
-    fn touch(&mut self, object: u64, kind: Kind, write: bool) -> Result<(), Error>;
-    /// Pins a page that is in memory, for a device that watches it.
-    fn pin(&mut self, object: u64, kind: PinKind);
-    fn unpin(&mut self, object: u64, kind: PinKind);
-    /// Nobody has used anything of late; pages that are not pinned, if `active`, were in use before.
-    fn make_old(&mut self, active: bool);
-    /// Passes for `target` pages until there are as many, it is futile, or `most` were made; with
-    /// `again`, a file page that is read before each pass, it goes on whatever it has.
-    fn reclaim(
-        &mut self,
-        target: u64,
-        most: u64,
-        background: bool,
-        again: Option<u64>,
-    ) -> Result<Passes, Error>;
-    /// Pages that are on lists and not pinned: file pages, or the others.
-    fn could_be_had(&self, file: bool) -> u64;
-    /// Pinned pages that are not mapped.
-    fn pinned_unmapped(&self) -> u64;
-    /// Pinned pages with a slot in swap.
-    fn pinned_in_swap(&self) -> u64;
-    fn revocations(&self) -> u64;
-    fn pinned(&self) -> u64;
-    /// All operations on lists so far.
-    fn list_operations(&self) -> u64;
-    fn set_high_mark(&mut self, high: u32);
-    fn check(&self) -> Result<(), Error>;
-}
-
-impl<L: PinPolicy + Copy, K: ParkPolicy + Copy> Stage for Machine<'_, L, K> {
-    fn touch(&mut self, object: u64, kind: Kind, write: bool) -> Result<(), Error> {
+    pub fn use_page(&mut self, object: u64, kind: Kind, write: bool) -> Result<(), Error> {
         let op = if write { Op::Write } else { Op::Read };
         self.request(&Request {
             time: 0,
@@ -63,7 +32,8 @@ impl<L: PinPolicy + Copy, K: ParkPolicy + Copy> Stage for Machine<'_, L, K> {
         })
     }
 
-    fn pin(&mut self, object: u64, kind: PinKind) {
+    /// Pins a page that is in memory, for a device that watches it.
+    pub fn pin_object(&mut self, object: u64, kind: PinKind) {
         let page = self.memory.table.find(object);
         let Some(frame) = page.and_then(|page| self.memory.frame_of(page)) else {
             return;
@@ -78,14 +48,15 @@ impl<L: PinPolicy + Copy, K: ParkPolicy + Copy> Stage for Machine<'_, L, K> {
         }
     }
 
-    fn unpin(&mut self, object: u64, kind: PinKind) {
+    pub fn unpin_object(&mut self, object: u64, kind: PinKind) {
         let page = self.memory.table.find(object);
         if let Some(frame) = page.and_then(|page| self.memory.frame_of(page)) {
             self.memory.unpin(frame, kind);
         }
     }
 
-    fn make_old(&mut self, active: bool) {
+    /// Nobody has used anything of late; pages that are not pinned, if `active`, were in use before.
+    pub fn make_old(&mut self, active: bool) {
         for frame in self.memory.frames {
             frame.entry.set(frame.entry.get() - PteFlags::YOUNG);
             if !self.memory.lists.remove_lru(frame) {
@@ -99,7 +70,9 @@ impl<L: PinPolicy + Copy, K: ParkPolicy + Copy> Stage for Machine<'_, L, K> {
         }
     }
 
-    fn reclaim(
+    /// Passes for `target` pages until there are as many, it is futile, or `most` were made; with
+    /// `again`, a file page that is read before each pass, it goes on whatever it has.
+    pub fn reclaim(
         &mut self,
         target: u64,
         most: u64,
@@ -117,7 +90,7 @@ impl<L: PinPolicy + Copy, K: ParkPolicy + Copy> Stage for Machine<'_, L, K> {
         let mut done = Passes::default();
         while done.passes < most && !done.futile {
             if let Some(object) = again {
-                Stage::touch(self, object, Kind::File, false)?;
+                self.use_page(object, Kind::File, false)?;
                 for frame in self.memory.frames {
                     frame.entry.set(frame.entry.get() - PteFlags::YOUNG);
                 }
@@ -146,7 +119,8 @@ impl<L: PinPolicy + Copy, K: ParkPolicy + Copy> Stage for Machine<'_, L, K> {
         Ok(done)
     }
 
-    fn could_be_had(&self, file: bool) -> u64 {
+    /// Pages that are on lists and not pinned: file pages, or the others.
+    pub fn could_be_had(&self, file: bool) -> u64 {
         let there = self.memory.frames.iter().filter(|frame| {
             let on = frame.on.get();
             on < lists::PARKED && (on >= lists::of(Lru::InactiveFile)) == file && !frame.is_pinned()
@@ -154,37 +128,36 @@ impl<L: PinPolicy + Copy, K: ParkPolicy + Copy> Stage for Machine<'_, L, K> {
         there.count() as u64
     }
 
-    fn pinned_unmapped(&self) -> u64 {
+    /// Pinned pages that are not mapped.
+    pub fn pinned_unmapped(&self) -> u64 {
         let there = self.memory.frames.iter();
         there
             .filter(|frame| frame.is_pinned() && !frame.mapped.get())
             .count() as u64
     }
 
-    fn pinned_in_swap(&self) -> u64 {
+    /// Pinned pages with a slot in swap.
+    pub fn pinned_in_swap(&self) -> u64 {
         let there = self.memory.frames.iter();
         there
             .filter(|frame| frame.is_pinned() && frame.has(PageFlags::SWAP_CACHE))
             .count() as u64
     }
 
-    fn revocations(&self) -> u64 {
+    pub fn revocations(&self) -> u64 {
         self.memory.counts.revocations
     }
 
-    fn pinned(&self) -> u64 {
+    pub fn pinned(&self) -> u64 {
         u64::from(self.memory.pinned)
     }
 
-    fn list_operations(&self) -> u64 {
+    /// All operations on lists so far.
+    pub fn list_operations(&self) -> u64 {
         self.memory.lists.operations
     }
 
-    fn set_high_mark(&mut self, high: u32) {
+    pub fn set_high_mark(&mut self, high: u32) {
         self.memory.marks.high = high;
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        Machine::check(self).map_err(Error::Machine)
     }
 }

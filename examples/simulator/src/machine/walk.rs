@@ -10,39 +10,42 @@ use pinfold::{
 use std::convert::Infallible;
 use std::ops::Range;
 
-/// The reverse map of one page.
-pub struct OneVma<'m, 'a> {
+/// The one mapping of a page: its VMA, and its entry there.
+pub struct Mapping<'m, 'a> {
     pub memory: &'m mut Memory<'a>,
     pub frame: &'a Frame,
-    pub visited: bool,
+    pub next: Next,
 }
 
-impl<'a> Rmap for OneVma<'_, 'a> {
-    type Vma = PlainVma;
-    type Walk<'w>
-        = Walk<'w, 'a>
-    where
-        Self: 'w;
-    type Error = Infallible;
+/// What the walk comes to next.
+#[derive(Clone, Copy)]
+pub enum Next {
+    Vma,
+    Entry,
+    End,
+}
 
-    fn next_vma(&mut self) -> NextVma<'_, Self> {
-        if std::mem::replace(&mut self.visited, true) {
-            return Ok(None);
+impl Mapping<'_, '_> {
+    fn address(&self) -> u64 {
+        u64::from(self.frame.page.get()) << PAGE_SHIFT
+    }
+}
+
+impl Rmap for Mapping<'_, '_> {
+    type Vma = PlainVma;
+
+    fn next_vma(&mut self) -> NextVma<PlainVma> {
+        if !matches!(self.next, Next::Vma) {
+            return NextVma::End;
         }
-        let address = u64::from(self.frame.page.get()) << PAGE_SHIFT;
-        Ok(Some(InVma {
+        self.next = Next::Entry;
+        NextVma::Found {
             vma: PlainVma {
                 flags: vma_flags(self.frame),
                 range: 0..1 << 52,
             },
-            address,
-            walk: Walk {
-                memory: self.memory,
-                frame: self.frame,
-                address,
-                ahead: true,
-            },
-        }))
+            address: self.address(),
+        }
     }
 }
 
@@ -54,21 +57,14 @@ pub fn vma_flags(frame: &Frame) -> VmFlags {
     }
 }
 
-/// The walk over the one entry of a page.
-pub struct Walk<'m, 'a> {
-    memory: &'m mut Memory<'a>,
-    frame: &'a Frame,
-    address: u64,
-    ahead: bool,
-}
-
-impl PageTables for Walk<'_, '_> {
+impl PageTables for Mapping<'_, '_> {
     type Error = Infallible;
 
     fn next_entry(&mut self) -> Result<Option<Entry>, Infallible> {
-        let there = std::mem::replace(&mut self.ahead, false) && self.frame.mapped.get();
+        let next = std::mem::replace(&mut self.next, Next::End);
+        let there = matches!(next, Next::Entry) && self.frame.mapped.get();
         Ok(there.then(|| Entry {
-            address: self.address,
+            address: self.address(),
             flags: self.frame.entry.get(),
         }))
     }
@@ -100,9 +96,7 @@ impl PageTables for Walk<'_, '_> {
     fn remove_rmap(&mut self, _: &Entry) {
         self.frame.mapped.set(false);
     }
-}
 
-impl Bookkeeping for Walk<'_, '_> {
     /// A device that uses the page has to be stopped before its entry may go.
     fn invalidate_begin(&mut self, _: Range<u64>) -> Result<(), Infallible> {
         let device = self.frame.mirrored_by.get();

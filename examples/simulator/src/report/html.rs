@@ -2,20 +2,22 @@
 
 use super::{Report, chart, table};
 use crate::error::Error;
-use crate::summary::MEASURES;
+use crate::summary::{MEASURES, Of, Row};
 use std::fmt::Write;
 
 const PAGE_STYLE: &str = "
-:root{color-scheme:light dark;--paper:#fff;--soft:#f6f8fa;--quiet:#57606a}
-@media (prefers-color-scheme:dark){:root{--paper:#0f1418;--soft:#171d23;--quiet:#98a4af}}
+:root{color-scheme:light dark;--soft:#f6f8fa;--quiet:#57606a}
+@media (prefers-color-scheme:dark){:root{--soft:#171d23;--quiet:#98a4af}}
 *{box-sizing:border-box}
-body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
-main{max-width:1080px;margin:0 auto;padding:24px 20px 60px}
+body{margin:0;background:var(--panel);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
+main{max-width:1080px;margin:0 auto;padding:24px 16px 60px}
 h1{font-size:26px;margin:0 0 4px}h2{font-size:19px;margin:38px 0 4px}
 p{margin:6px 0 10px}.quiet{color:var(--quiet)}
 .box{background:var(--soft);border-radius:8px;padding:12px 18px;margin:14px 0}
 ul{margin:6px 0;padding-left:20px}
-svg{display:block;width:100%;height:auto;margin:8px 0}
+svg{display:block;width:100%;height:auto}
+.charts{display:grid;gap:12px 24px;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));max-width:1080px}
+.one{max-width:640px}.many{grid-template-columns:repeat(auto-fit,minmax(min(100%,300px),1fr))}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;white-space:nowrap}
 td,th{padding:3px 9px 3px 0;text-align:right;border-bottom:1px solid var(--faint)}
@@ -23,7 +25,10 @@ td:first-child,th:first-child{text-align:left}
 tr.group td{font-weight:600;padding-top:14px;border-bottom:0}
 th{font-weight:600;vertical-align:bottom}
 .dot{display:inline-block;width:11px;height:11px;border-radius:2px;margin-right:7px}
+.range{display:block;font-size:11px;color:var(--quiet)}
 .text td{text-align:left;white-space:normal;vertical-align:top}
+.text td:first-child{white-space:nowrap}
+.numbers td:first-child{position:sticky;left:0;background:var(--panel);white-space:normal}
 ";
 
 fn escape(text: &str) -> String {
@@ -56,15 +61,23 @@ pub fn page(report: &Report<'_>) -> Result<String, Error> {
     }
     html.push_str("</ul></div>\n");
     setting(&mut html, report);
-    for (title, about, svg) in chart::charts(report)? {
+    for figure in chart::figures(report)? {
+        let class = match figure.charts.len() {
+            1 => "charts one",
+            2 => "charts",
+            _ => "charts many",
+        };
         let _ = write!(
             html,
-            "<h2>{title}</h2>\n<p class=\"quiet\">{}</p>\n{svg}\n",
-            escape(&about)
+            "<h2>{}</h2>\n<p class=\"quiet\">{}</p>\n<div class=\"{class}\">\n{}\n</div>\n",
+            figure.title,
+            escape(&figure.about),
+            figure.charts.join("\n")
         );
     }
     policies(&mut html, report);
     numbers(&mut html, report);
+    out_of_memory(&mut html, report);
     verdicts(&mut html, report);
     costs(&mut html, report)?;
     html.push_str("</main></body></html>\n");
@@ -105,10 +118,10 @@ fn setting(html: &mut String, report: &Report<'_>) {
     );
 }
 
-fn dot(row: &crate::summary::Row) -> String {
+fn dot(row: &Row<'_>) -> String {
     format!(
         "<span class=\"dot\" style=\"background:var(--s{})\"></span>",
-        chart::colour(row.which)
+        chart::colour(row.policy)
     )
 }
 
@@ -117,10 +130,11 @@ fn policies(html: &mut String, report: &Report<'_>) {
     for row in &report.rows {
         let _ = writeln!(
             html,
-            "<tr><td>{}{}</td><td>{}</td></tr>",
+            "<tr><td>{}{}</td><td>{}: {}</td></tr>",
             dot(row),
-            row.policy,
-            row.about
+            row.policy.name(),
+            row.policy.library(),
+            row.policy.about()
         );
     }
     html.push_str("</table></div>\n");
@@ -129,13 +143,16 @@ fn policies(html: &mut String, report: &Report<'_>) {
 fn numbers(html: &mut String, report: &Report<'_>) {
     html.push_str("<h2>All numbers</h2>\n<p class=\"quiet\">");
     if report.seeds.len() > 1 {
-        html.push_str("Means over the seeds; ± is half of the spread. A difference is told at the top where every \
-             seed shows it.");
+        html.push_str(
+            "Medians over the seeds, with the lowest and the highest; percentiles and the longest are \
+             of the stalls of all seeds together. A difference is told at the top where every seed \
+             shows it, with the median of the seeds' ratios. ",
+        );
     }
-    html.push_str("</p>\n<div class=\"wide\"><table>\n<tr><th></th>");
+    html.push_str("-: no run reached the end, or too few stalls (a p99 needs 100 of them).");
+    html.push_str("</p>\n<div class=\"wide\"><table class=\"numbers\">\n<tr><th></th>");
     for row in &report.rows {
-        let name = row.which.short().replace(", ", ",<br>");
-        let _ = write!(html, "<th>{}{name}</th>", dot(row));
+        let _ = write!(html, "<th>{}{}</th>", dot(row), row.policy.name());
     }
     html.push_str("</tr>\n");
     let mut group = "";
@@ -150,15 +167,45 @@ fn numbers(html: &mut String, report: &Report<'_>) {
         }
         let _ = write!(html, "<tr><td>{}</td>", measure.label);
         for row in &report.rows {
-            let _ = write!(
-                html,
-                "<td>{}</td>",
-                table::shown(row.values[index], measure.unit)
-            );
+            let value = &row.values[index];
+            let shown = table::shown(value.value, measure.unit);
+            let range = match measure.of {
+                Of::Run(_) => table::range(value, measure.unit),
+                Of::Percentile(_) | Of::Longest => None,
+            };
+            let range = range.map(|range| format!("<span class=\"range\">{range}</span>"));
+            let _ = write!(html, "<td>{shown}{}</td>", range.unwrap_or_default());
         }
         html.push_str("</tr>\n");
     }
     html.push_str("</table></div>\n");
+}
+
+/// Runs that ended before the trace did.
+fn out_of_memory(html: &mut String, report: &Report<'_>) {
+    let mut lines = String::new();
+    for row in &report.rows {
+        for (seed, ended) in row.out_of_memory() {
+            let _ = writeln!(
+                lines,
+                "<tr><td>{}{}</td><td>{seed}</td><td>{}</td><td>{}</td></tr>",
+                dot(row),
+                row.policy.name(),
+                ended.request,
+                escape(&ended.to_string())
+            );
+        }
+    }
+    if lines.is_empty() {
+        return;
+    }
+    let _ = write!(
+        html,
+        "<h2>Out of memory</h2>\n<p class=\"quiet\">These runs ended because no frame could be had. \
+         Their numbers are not in the tables and charts of the others.</p>\n\
+         <div class=\"wide\"><table class=\"text\">\n\
+         <tr><td>policy</td><td>seed</td><td>request</td><td>why</td></tr>\n{lines}</table></div>\n"
+    );
 }
 
 /// When reclaim gave up, and who held the pages.
@@ -190,10 +237,10 @@ fn verdicts(html: &mut String, report: &Report<'_>) {
                     )
                 })
                 .collect();
-            let who = match (verdict.background, verdict.oom) {
-                (true, _) => "the background reclaimer",
-                (false, true) => "a caller, and something was killed",
-                (false, false) => "a caller",
+            let who = match (verdict.background, &verdict.killed) {
+                (true, _) => "the background reclaimer".to_owned(),
+                (false, Some(killed)) => format!("a caller, and {} was killed", escape(killed)),
+                (false, None) => "a caller".to_owned(),
             };
             let _ = writeln!(
                 html,

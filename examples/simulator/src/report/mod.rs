@@ -4,11 +4,13 @@ mod chart;
 mod html;
 mod json;
 mod table;
+mod width;
 
 pub use chart::overview;
 pub use html::page;
-pub use json::json;
-pub use table::table;
+pub use json::{document, json};
+pub use table::{Line, columns, table};
+pub use width::{width, wrapped};
 
 use crate::machine::Plan;
 use crate::replay::Run;
@@ -23,6 +25,6 @@ pub struct Report<'a> {
     pub plan: &'a Plan,
     pub seeds: &'a [u64],
     pub runs: &'a [Run],
-    pub rows: Vec<Row>,
+    pub rows: Vec<Row<'a>>,
     pub findings: Vec<String>,
 }

@@ -5,13 +5,14 @@ use super::text::{debug, error, print};
 use crate::{hidden, keep, opaque};
 use core::fmt::Debug;
 use pinfold::conformance::{
-    Answers, BuildPage, Case, EntrySlot, EntryState, Faults, Faulty, Injected, MAX_ENTRIES,
+    Answers, BuildPage, Case, EntrySlot, EntryState, Fallible, Faults, Injected, MAX_ENTRIES,
     Machine, Observed, OneVma, PageState, Reach, Rng, SuiteFailure, Tally, TestPage, Told, Vmas,
     What, check_case, check_page, check_readings, observe, suite,
 };
 use pinfold::pin::PinKind;
 use pinfold::{
-    Entry, IgnorePins, PageFlags, PinPolicy, PteFlags, Rmap, SkipOpportunistic,
+    Entry, IgnorePins, NextVma, PageFlags, PageTables, PinPolicy, PlainVma, PteFlags, Rmap,
+    SkipOpportunistic,
 };
 
 pub fn call() {
@@ -104,15 +105,10 @@ fn whole() {
 fn one<L: PinPolicy>(policy: L) {
     if let Some(observed) = observe::<AnyPage, L>(&opaque(), &policy, opaque()) {
         keep(Observed::walk(&observed));
-        keep(Observed::settled(&observed));
         keep(Observed::reads_unpinned(&observed));
         keep(Observed::calls(&observed));
-        keep(Observed::hits(&observed));
+        keep(Observed::hit(&observed));
         keep(Observed::ending(&observed));
-        keep(Observed::check(&observed, |walk| {
-            keep(walk);
-            Ok(())
-        }));
         keep(Observed::check_all(&observed));
         debug::<Observed>(&observed);
     }
@@ -169,14 +165,10 @@ fn machine<const N: usize>() {
     keep(Machine::entries(&machine));
     keep(Machine::told(&machine));
     debug::<AnyPage>(Machine::page(&machine));
-    let faults = Faults::at(opaque(), opaque());
-    let mut faulty = Faulty::new(&mut machine, hidden(&faults));
-    debug::<&mut Machine<'_, AnyPage, N>>(Faulty::get(&faulty));
-    walk(&mut faulty);
 }
 
-/// Any callback, in any order.
-fn walk<W: Bookkeeping<Error: Debug> + ?Sized>(walk: &mut W) {
+/// Any method, in any order.
+fn walk<W: PageTables<Error: Debug> + ?Sized>(walk: &mut W) {
     let entry = &opaque::<Entry>();
     while opaque() {
         match opaque::<u8>() {
@@ -211,7 +203,7 @@ fn vmas() {
 
 fn reverse_map<const N: usize, const V: usize>() {
     let page: AnyPage = opaque();
-    let faults = Faults::at(opaque(), opaque());
+    let faults = Faults::at(opaque());
     let one = |_| OneVma {
         vma: opaque(),
         address: opaque(),
@@ -224,24 +216,25 @@ fn reverse_map<const N: usize, const V: usize>() {
         debug::<Machine<'_, AnyPage, N>>(&one.machine);
     }
     debug::<Vmas<'_, AnyPage, N, V>>(vmas);
-    if let Some(mut in_vma) = Vmas::walk(vmas, opaque()) {
-        walk(&mut in_vma.walk);
-        debug::<Faulty<'_, &mut Machine<'_, AnyPage, N>>>(&in_vma.walk);
-    }
-    keep(Vmas::last(vmas).is_some());
-    keep(Rmap::next_vma(vmas).is_ok());
+    debug::<NextVma<PlainVma>>(&Rmap::next_vma(vmas));
+    walk(vmas);
 }
+
+super::values::opaque_enum!(Fallible:
+    Fallible::NextVma, Fallible::NextEntry, Fallible::Clear, Fallible::SplitHugePmd,
+    Fallible::InvalidateBegin);
 
 fn faults() {
     keep(Faults::none());
-    let faults = Faults::at(opaque(), opaque());
+    let faults = Faults::at(opaque());
     let faults = hidden(&faults);
     if let Err(injected) = Faults::call(faults, opaque()) {
         error::<Injected>(&injected);
     }
     keep(Faults::calls(faults));
-    keep(Faults::hits(faults));
+    keep(Faults::hit(faults));
     debug::<Faults>(faults);
+    debug::<Fallible>(&opaque());
 }
 
 fn texts() {

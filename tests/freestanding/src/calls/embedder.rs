@@ -4,16 +4,13 @@ use super::values::Mishap;
 use crate::{Opaque, hidden, keep, opaque};
 use core::ops::Range;
 use pinfold::pin::{
-    OwnerUse, Owners, PinCount, PinError, PinKind, PinReading, Pinnable, Pins, RefsLeft, Unpinned,
+    OwnerUse, Owners, PinCount, PinError, PinKind, PinReading, Pinnable, Pins, Released,
 };
-use pinfold::reclaim::{
-    Lists, Lru, PageOps, PageOut, Referenced, Removal,
-    Watermark,
-};
+use pinfold::reclaim::{Lists, Lru, PageOps, PageOut, Referenced, Removal, Watermark};
 use pinfold::{
-    Cleared, Context, CounterDelta, Entry, FlushMode, Hook, NewEntry,
-    NextVma, Operation, PageFlags, PageLike, PageSnapshot, PageTables, PinMode, PinPolicy,
-    PinVerdict, Placed, PlainVma, PteFlags, Rmap, SharedTable, UnmapRequest, Zone,
+    Attempt, Cleared, Context, CounterDelta, Entry, FlushDebt, FlushMode, NewEntry, NextVma,
+    Operation, Outcome, PageFlags, PageLike, PageSnapshot, PageTables, PinMode, PinPolicy,
+    PinVerdict, Placed, PlainVma, PteFlags, Rmap, SharedTable, UnmapError, UnmapRequest, Zone,
     try_to_unmap,
 };
 
@@ -69,9 +66,9 @@ impl PageLike for AnyPage {
 impl Pinnable for AnyPage {
     answers_anything! {
         &try_pin(kind: PinKind) -> Result<(), PinError>;
-        &unpin(kind: PinKind) -> Result<Unpinned, PinError>;
+        &unpin(kind: PinKind) -> Result<Released, PinError>;
         &set_dirty() -> ();
-        &settle(duty: Unpinned) -> ();
+        &settle(duty: Released) -> ();
     }
 }
 
@@ -105,7 +102,7 @@ impl PageLike for BarePage {
 impl Pinnable for BarePage {
     answers_anything! {
         &try_pin(kind: PinKind) -> Result<(), PinError>;
-        &unpin(kind: PinKind) -> Result<Unpinned, PinError>;
+        &unpin(kind: PinKind) -> Result<Released, PinError>;
     }
 }
 
@@ -127,31 +124,21 @@ pub struct AnyPolicy<const PER_VMA: bool>;
 
 impl<const PER_VMA: bool> PinPolicy for AnyPolicy<PER_VMA> {
     type Reading = AnyReading;
-    const MODE: PinMode = if PER_VMA {
-        PinMode::PerVma
-    } else {
-        PinMode::PerPage
-    };
+
+    fn mode(&self) -> PinMode {
+        if PER_VMA {
+            PinMode::PerVma
+        } else {
+            PinMode::PerPage
+        }
+    }
 
     answers_anything! {
         &verdict(operation: Operation, context: Context, pins: Pins) -> PinVerdict;
     }
 }
 
-super::values::opaque_enum!(OnScan: OnScan::Rotate, OnScan::Park);
-super::values::opaque_enum!(OnPin: OnPin::Stay, OnPin::Park);
-
-#[derive(Debug, Clone, Copy)]
-pub struct AnyParking;
-
-impl ParkPolicy for AnyParking {
-    answers_anything! {
-        &on_scan(pins: Pins) -> OnScan;
-        &on_pin(kind: PinKind) -> OnPin;
-    }
-}
-
-/// Every callback answers anything.
+/// Every method answers anything.
 #[derive(Debug)]
 pub struct Any;
 
@@ -159,59 +146,62 @@ pub struct Any;
 #[derive(Debug)]
 pub struct Bare;
 
-macro_rules! page_tables {
-    ($($walk:ty),*) => {$(
-        impl PageTables for $walk {
-            type Error = Mishap;
+impl PageTables for Any {
+    type Error = Mishap;
 
-            answers_anything! {
-                &mut next_entry() -> Result<Option<Entry>, Mishap>;
-                &mut test_and_clear_young(entry: &Entry) -> Result<bool, Mishap>;
-                &mut clear(entry: &Entry, flush: FlushMode) -> Result<Cleared, Mishap>;
-                &mut install(entry: &Entry, new: NewEntry) -> Result<(), Mishap>;
-                &mut set_page_dirty() -> Result<(), Mishap>;
-                &mut remove_rmap(entry: &Entry) -> Result<(), Mishap>;
-            }
-        }
-    )*};
-}
-
-page_tables!(Any, Bare);
-
-impl Bookkeeping for Any {
     answers_anything! {
+        &mut next_entry() -> Result<Option<Entry>, Mishap>;
+        &mut test_and_clear_young(entry: &Entry) -> bool;
+        &mut clear(entry: &Entry, flush: FlushMode) -> Result<Cleared, Mishap>;
+        &mut install(entry: &Entry, new: NewEntry) -> ();
+        &mut set_page_dirty() -> ();
+        &mut remove_rmap(entry: &Entry) -> ();
         &mut split_huge_pmd(freeze: bool) -> Result<(), Mishap>;
-        &mut widen_for_sharing(range: Range<u64>) -> Result<Range<u64>, Mishap>;
+        &mut widen_for_sharing(range: Range<u64>) -> Range<u64>;
         &mut invalidate_begin(range: Range<u64>) -> Result<(), Mishap>;
-        &mut invalidate(range: Range<u64>) -> Result<(), Mishap>;
-        &mut invalidate_end(range: Range<u64>) -> Result<(), Mishap>;
-        &mut unshare_pmd(entry: &Entry, range: &Range<u64>) -> Result<SharedTable, Mishap>;
-        &mut mlock_page() -> Result<(), Mishap>;
-        &mut set_swap_backed() -> Result<(), Mishap>;
-        &mut update_hiwater() -> Result<(), Mishap>;
-        &mut count(delta: CounterDelta) -> Result<(), Mishap>;
-        &mut swap_duplicate(entry: &Entry) -> Result<Hook, Mishap>;
-        &mut swap_free(entry: &Entry) -> Result<(), Mishap>;
-        &mut arch_unmap(entry: &Entry, cleared: PteFlags) -> Result<Hook, Mishap>;
+        &mut invalidate(range: Range<u64>) -> ();
+        &mut invalidate_end(range: Range<u64>) -> ();
+        &mut unshare_pmd(entry: &Entry, range: &Range<u64>) -> SharedTable;
+        &mut mlock_page() -> ();
+        &mut set_swap_backed() -> ();
+        &mut update_hiwater() -> ();
+        &mut count(delta: CounterDelta) -> ();
+        &mut swap_duplicate(entry: &Entry) -> Attempt;
+        &mut swap_free(entry: &Entry) -> ();
+        &mut arch_unmap(entry: &Entry, cleared: PteFlags) -> Attempt;
     }
 }
 
-impl Rmap for Any {
-    type Vma = PlainVma;
-    type Walk<'a> = &'a mut Self;
+impl PageTables for Bare {
     type Error = Mishap;
 
-    fn next_vma(&mut self) -> NextVma<'_, Self> {
-        if opaque() {
-            return Err(opaque());
-        }
-        Ok(
-            opaque::<Option<(PlainVma, u64)>>().map(|(vma, address)| InVma {
-                vma,
-                address,
-                walk: self,
-            }),
-        )
+    answers_anything! {
+        &mut next_entry() -> Result<Option<Entry>, Mishap>;
+        &mut test_and_clear_young(entry: &Entry) -> bool;
+        &mut clear(entry: &Entry, flush: FlushMode) -> Result<Cleared, Mishap>;
+        &mut install(entry: &Entry, new: NewEntry) -> ();
+        &mut set_page_dirty() -> ();
+        &mut remove_rmap(entry: &Entry) -> ();
+    }
+}
+
+super::values::opaque_enum!(NextVma<PlainVma>:
+    NextVma::End, NextVma::Contended,
+    NextVma::Found { vma: opaque(), address: opaque() });
+
+impl Rmap for Any {
+    type Vma = PlainVma;
+
+    answers_anything! {
+        &mut next_vma() -> NextVma<PlainVma>;
+    }
+}
+
+impl Rmap for Bare {
+    type Vma = PlainVma;
+
+    answers_anything! {
+        &mut next_vma() -> NextVma<PlainVma>;
     }
 }
 
@@ -220,7 +210,6 @@ super::values::opaque_struct!(Watermark { free, high });
 super::values::opaque_enum!(PageOut:
     PageOut::Keep, PageOut::Activate, PageOut::Success, PageOut::Clean);
 super::values::opaque_enum!(Removal: Removal::Lazyfree, Removal::FromCache);
-super::values::opaque_enum!(Release: Release::Now, Release::AfterFlush);
 
 impl Opaque for Owners {
     fn opaque() -> Self {
@@ -236,30 +225,33 @@ impl PageOps for Any {
         &mut self,
         page: &AnyPage,
         request: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<Mishap>> {
-        let mut unmapped = try_to_unmap(page, request, &mut Any)?;
-        unmapped.outcome = opaque();
-        Ok(unmapped)
+        debt: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<Mishap>> {
+        keep(try_to_unmap(page, request, &mut Any, debt)?);
+        Ok(opaque())
     }
 
     answers_anything! {
-        &mut update(page: &AnyPage, set: PageFlags, clear: PageFlags) -> Result<(), Mishap>;
-        &mut referenced(page: &AnyPage) -> Result<Referenced, Mishap>;
-        &mut remove(page: &AnyPage, how: Removal) -> Result<Hook, Mishap>;
-        &mut flush_tlb() -> Result<(), Mishap>;
-        &mut try_lock(page: &AnyPage) -> Result<Hook, Mishap>;
-        &mut unlock(page: &AnyPage) -> Result<(), Mishap>;
+        &mut update(page: &AnyPage, set: PageFlags, clear: PageFlags) -> ();
+        &mut referenced(page: &AnyPage) -> Referenced;
+        &mut remove(page: &AnyPage, how: Removal) -> Attempt;
+        &mut flush_tlb() -> ();
+        &mut try_lock(page: &AnyPage) -> Attempt;
+        &mut unlock(page: &AnyPage) -> ();
         &mut is_congested(page: &AnyPage) -> bool;
-        &mut wait_for_writeback(page: &AnyPage) -> Result<(), Mishap>;
-        &mut add_to_swap(page: &AnyPage) -> Result<Hook, Mishap>;
-        &mut free_swap(page: &AnyPage) -> Result<(), Mishap>;
+        &mut wait_for_writeback(page: &AnyPage) -> ();
+        &mut add_to_swap(page: &AnyPage) -> Attempt;
+        &mut free_swap(page: &AnyPage) -> ();
         &mut is_swap_full(page: &AnyPage) -> bool;
         &mut can_split(page: &AnyPage) -> bool;
         &mut is_pmd_mapped(page: &AnyPage) -> bool;
-        &mut split(page: &AnyPage) -> Result<Hook, Mishap>;
-        &mut write_out(page: &AnyPage) -> Result<PageOut, Mishap>;
-        &mut release_buffers(page: &AnyPage) -> Result<Hook, Mishap>;
-        &mut put_last(page: &AnyPage) -> Result<Option<RefsLeft>, Mishap>;
+        &mut split(page: &AnyPage) -> Attempt;
+        &mut write_out(page: &AnyPage) -> PageOut;
+        &mut write_room() -> u32;
+        &mut submit() -> ();
+        &mut release_buffers(page: &AnyPage) -> Attempt;
+        &mut put_last(page: &AnyPage) -> Option<Released>;
+        &mut failed(page: &AnyPage, error: UnmapError<Mishap>) -> ();
     }
 }
 
@@ -268,7 +260,6 @@ impl Lists for Any {
         &mut take(list: Lru) -> Option<AnyPage>;
         &mut put(list: Lru, page: AnyPage) -> ();
         &mut free(page: AnyPage) -> ();
-        &mut failed(page: Option<&AnyPage>, error: ShrinkError<Mishap>) -> ();
         &mut take_parked() -> Option<AnyPage>;
         &mut shrink_others(priority: u8) -> u64;
     }
@@ -286,8 +277,6 @@ impl Lists for Any {
     }
 }
 
-impl Bookkeeping for Bare {}
-
 impl PageOps for Bare {
     type Page = BarePage;
     type Error = Mishap;
@@ -296,15 +285,16 @@ impl PageOps for Bare {
         &mut self,
         page: &BarePage,
         request: &UnmapRequest<L>,
-    ) -> Result<Unmapped, Failure<Mishap>> {
-        try_to_unmap(page, request, &mut Any)
+        debt: &mut FlushDebt,
+    ) -> Result<Outcome, UnmapError<Mishap>> {
+        try_to_unmap(page, request, &mut Any, debt)
     }
 
     answers_anything! {
-        &mut update(page: &BarePage, set: PageFlags, clear: PageFlags) -> Result<(), Mishap>;
-        &mut referenced(page: &BarePage) -> Result<Referenced, Mishap>;
-        &mut remove(page: &BarePage, how: Removal) -> Result<Hook, Mishap>;
-        &mut flush_tlb() -> Result<(), Mishap>;
+        &mut update(page: &BarePage, set: PageFlags, clear: PageFlags) -> ();
+        &mut referenced(page: &BarePage) -> Referenced;
+        &mut remove(page: &BarePage, how: Removal) -> Attempt;
+        &mut flush_tlb() -> ();
     }
 }
 
@@ -317,7 +307,6 @@ impl Lists for Bare {
     answers_anything! {
         &mut put(list: Lru, page: BarePage) -> ();
         &mut free(page: BarePage) -> ();
-        &mut failed(page: Option<&BarePage>, error: ShrinkError<Mishap>) -> ();
     }
     answers_anything! {
         &pages(list: Lru) -> u64;

@@ -6,10 +6,9 @@ use crate::{hidden, keep, opaque};
 use pinfold::invariants::{
     self, Asked, Books, Broken, Counted, Ending, EntryAt, EntryKind, How, Snapshot, Walk,
 };
-use pinfold::unmap::Owed;
 use pinfold::{
-    IgnorePins, PinPolicy, PlainVma, SkipLongterm, SkipOpportunistic, SkipPinned, UnmapRequest,
-    try_to_unmap, try_to_unmap_one,
+    FlushDebt, IgnorePins, PinPolicy, PlainVma, SkipLongterm, SkipOpportunistic, SkipPinned,
+    UnmapRequest, try_to_unmap, try_to_unmap_one,
 };
 
 pub fn call() {
@@ -83,10 +82,8 @@ fn walk<'a>(before: &'a [EntryAt], after: &'a [EntryAt]) -> Walk<'a> {
         after: snapshot(after),
         ending: Ending {
             how: opaque(),
-            taken: opaque(),
             deferred: opaque(),
             deferred_dirty: opaque(),
-            owed: hidden(Owed::default()),
         },
         pin_appeared: opaque(),
     }
@@ -114,18 +111,20 @@ fn walks(one: &Walk<'_>, other: &Walk<'_>) {
 }
 
 fn endings() {
-    debug::<Ending>(&Ending::done(opaque()));
+    debug::<Ending>(&Ending::new(opaque()));
     let Ok(request) = UnmapRequest::new(opaque()) else {
         return;
     };
     let (page, vma) = (opaque::<AnyPage>(), opaque::<PlainVma>());
-    let walked = try_to_unmap_one(&page, &vma, opaque(), &request, &mut Any);
-    keep(Ending::of_walk(&walked));
-    keep(Ending::of_all(&try_to_unmap(&page, &request, &mut Any)));
+    let mut debt = hidden(FlushDebt::none());
+    let result = try_to_unmap_one(&page, &vma, opaque(), &request, &mut Any, &mut debt);
+    keep(Ending::of_walk(&result, &debt));
+    let result = try_to_unmap(&page, &request, &mut Any, &mut debt);
+    keep(Ending::of_all(&result, &debt));
 }
 
 super::values::opaque_enum!(Broken:
-    Broken::StillOwed, Broken::NotRebuilt,
+    Broken::NotRebuilt,
     Broken::EntriesMismatch { before: opaque(), after: opaque() },
     Broken::PinnedUnmapped { pins: opaque(), taken: opaque(), address: opaque() },
     Broken::PinAppearedUnmapped { address: opaque() },
@@ -133,7 +132,6 @@ super::values::opaque_enum!(Broken:
     Broken::SkipBecameUnmap { taken: opaque() },
     Broken::Unlike { what: hidden("it") },
     Broken::MlockedTaken { address: opaque() },
-    Broken::EntriesLost { gone: opaque(), taken: opaque() },
     Broken::MapsLost { fell: opaque(), taken: opaque() },
     Broken::RefsLost { fell: opaque(), taken: opaque() },
     Broken::RmapsLost { removed: opaque(), taken: opaque() },

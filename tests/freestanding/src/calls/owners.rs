@@ -11,7 +11,7 @@ use pinfold::revoke::{
 };
 use pinfold::shrinker::{
     Deferred, Ended, Pass, Plan, PriorityError, Registered, Scan, Shrunk, ShrunkAll, shrink_all,
-    shrink_pages, shrink_slab,
+    shrink_slab,
 };
 use pinfold::{PinOwner, Shrinker};
 
@@ -106,7 +106,7 @@ fn shrinker<S: Shrinker + ?Sized>(shrinker: &mut S) {
     let pass = Pass::begin_full(shrinker);
     turn(shrinker, pass, deferred);
     keep(shrink_slab(shrinker, deferred, opaque()));
-    keep(shrink_pages(shrinker, opaque()));
+    keep(Pass::shrink_pages(shrinker, opaque()));
 }
 
 fn turn<S: Shrinker + ?Sized>(shrinker: &mut S, mut pass: Pass, deferred: &mut Deferred) {

@@ -3,10 +3,11 @@
 use super::embedder::{AnyPage, BarePage};
 use super::text::{debug, error};
 use crate::{hidden, keep, opaque};
+use pinfold::pin::Refined;
 use pinfold::reclaim::ScanFlags;
 use pinfold::{
-    BadFlags, PageFlags, PageLike, PageSnapshot, PlainPage, PlainVma, PteFlags, RefCounts,
-    UnmapFlags, VmFlags, Vma,
+    BadFlags, PageFlags, PageLike, PageSnapshot, PlainPage, PlainVma, PteFlags, UnmapFlags,
+    VmFlags, Vma,
 };
 
 pub fn call() {
@@ -18,7 +19,13 @@ pub fn call() {
 fn flags() {
     keep(UnmapFlags::try_from(opaque::<u32>()));
     keep(UnmapFlags::check(opaque()));
+    keep(UnmapFlags::for_reclaim(opaque(), opaque()));
     keep(PageFlags::is_compound(opaque()));
+    keep(PageFlags::has_mapping(opaque()));
+    keep(PageFlags::counts_as_io(opaque()));
+    keep(PageFlags::frees_swap(opaque(), opaque()));
+    keep((ScanFlags::direct(), ScanFlags::background()));
+    keep(ScanFlags::may_enter_fs(opaque(), opaque()));
     debug::<UnmapFlags>(&opaque());
     debug::<PageFlags>(&opaque());
     debug::<VmFlags>(&opaque());
@@ -55,7 +62,6 @@ fn pages() {
     page::<dyn PageLike>(hidden(&opaque::<AnyPage>()));
     debug::<PlainPage>(&opaque());
     debug::<PageSnapshot>(&opaque());
-    debug::<RefCounts>(&opaque());
 }
 
 fn page<P: PageLike + ?Sized>(page: &P) {
@@ -69,7 +75,7 @@ fn page<P: PageLike + ?Sized>(page: &P) {
     keep(PageLike::size(page));
     keep(PageLike::explained_refs(page, opaque(), opaque()));
     keep(PageLike::snapshot(page));
-    keep(RefCounts::of(page, opaque()));
+    keep(Refined::counts(page, opaque()));
 }
 
 fn vmas() {

@@ -5,10 +5,9 @@ use super::text::{debug, error, print};
 use crate::{hidden, keep, opaque};
 use pinfold::pin::race::{self, FastPinError};
 use pinfold::pin::{
-    Biased, BiasedRefs, BlockError, LargePageRefs, NotBlocked, NotParked, PIN_BIAS, PageRefs,
-    ParkError, PinAllError, PinCount, PinError, PinGuard, PinKind, PinReading, PinWord, Pinnable,
-    Pins, Refined, RefsLeft, RefsSnapshot, ReleaseError, UnexpectedRefs, Unpinned, WordSnapshot,
-    refined_estimate,
+    Biased, BiasedRefs, LargePageRefs, PIN_BIAS, PageRefs, PinAllError, PinCount, PinError,
+    PinGuard, PinKind, PinReading, PinStateError, PinWord, Pinnable, Pins, Refined, RefsSnapshot,
+    ReleaseError, Released, UnexpectedRefs, WordSnapshot,
 };
 use pinfold::{PageLike, PlainPage};
 
@@ -41,7 +40,7 @@ fn biased() {
     keep(BiasedRefs::freeze(refs(), opaque()));
     keep(BiasedRefs::unfreeze(refs(), opaque()));
     debug::<BiasedRefs>(refs());
-    debug::<RefsLeft>(&opaque());
+    debug::<Released>(&opaque());
     error::<UnexpectedRefs>(&UnexpectedRefs(opaque()));
     error::<PinError>(&opaque());
 }
@@ -79,16 +78,12 @@ fn word() {
     debug::<WordSnapshot>(&PinWord::snapshot(word()));
 }
 
-super::values::opaque_enum!(BlockError:
-    BlockError::Pinned(opaque()), BlockError::Parked, BlockError::AlreadyBlocked);
-super::values::opaque_enum!(ParkError:
-    ParkError::NotPinned, ParkError::AlreadyParked, ParkError::Blocked);
+super::values::opaque_enum!(PinStateError:
+    PinStateError::Pinned(opaque()), PinStateError::NotPinned, PinStateError::Blocked,
+    PinStateError::NotParked, PinStateError::Parked, PinStateError::NotParked);
 
 fn word_errors() {
-    error::<BlockError>(&opaque());
-    error::<ParkError>(&opaque());
-    error::<NotBlocked>(&NotBlocked);
-    error::<NotParked>(&NotParked);
+    error::<PinStateError>(&opaque());
 }
 
 fn refs() {
@@ -122,8 +117,7 @@ fn pinnables() {
     pinnable(&&opaque::<AnyPage>());
     pinnable(&&mut opaque::<AnyPage>());
     pinnable::<dyn Pinnable>(hidden(&opaque::<AnyPage>()));
-    keep(Unpinned::from(opaque::<RefsLeft>()));
-    debug::<Unpinned>(&opaque());
+    debug::<Released>(&opaque());
     debug::<PinKind>(&opaque());
 }
 
@@ -225,10 +219,10 @@ fn readings() {
     read(&opaque::<PlainPage>());
     read(&opaque::<AnyPage>());
     read(&BarePage);
-    keep(refined_estimate::<PIN_BIAS>(opaque()));
-    keep(refined_estimate::<2>(opaque()));
-    keep(refined_estimate::<7>(opaque()));
-    keep(refined_estimate::<{ u32::MAX }>(opaque()));
+    keep(Refined::estimate::<PIN_BIAS>(opaque(), opaque()));
+    keep(Refined::estimate::<2>(opaque(), opaque()));
+    keep(Refined::estimate::<7>(opaque(), opaque()));
+    keep(Refined::estimate::<{ u32::MAX }>(opaque(), opaque()));
     keep(Pins::exactly(opaque()));
     keep(Pins::maybe_pinned(opaque()));
     keep(Pins::longterm(opaque()));

@@ -5,10 +5,12 @@ use super::text::{debug, error, print};
 use super::values::Mishap;
 use crate::{hidden, keep, opaque};
 use pinfold::pin::{PinGuard, Pinnable};
-use pinfold::placement::{LongtermRule, PinnedError, PlaceError, PlaceRequest, PlaceStop};
+use pinfold::placement::{
+    LongtermRule, PinnedError, PlaceError, PlaceRequest, PlaceStop, check_pins,
+};
 use pinfold::{
     IgnorePins, PinPolicy, Placed, Placement, PlainPage, SkipLongterm, SkipOpportunistic,
-    SkipPinned, Zone, check_pins, place_and_pin,
+    SkipPinned, Zone, place_and_pin,
 };
 
 pub fn call() {

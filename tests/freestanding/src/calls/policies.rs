@@ -6,10 +6,12 @@ use super::values::opaque_enum;
 use crate::{keep, opaque};
 use pinfold::pin::{Biased, Refined};
 use pinfold::{
-    Context, IgnorePins, Operation, PinMode, PinPolicy, PinVerdict, Requester, SkipLongterm,
-    SkipOpportunistic, SkipPinned,
+    Context, IgnorePins, Operation, PinMode, PinPolicy, PinVerdict, PlainPage, Policy, Requester,
+    SkipLongterm, SkipOpportunistic, SkipPinned,
 };
 
+opaque_enum!(Policy:
+    Policy::IgnorePins, Policy::SkipPinned, Policy::SkipOpportunistic, Policy::SkipLongterm);
 opaque_enum!(PinMode: PinMode::Ignore, PinMode::PerVma, PinMode::PerPage);
 
 pub fn call() {
@@ -29,6 +31,8 @@ pub fn call() {
     debug::<Context>(&opaque());
     debug::<PinVerdict>(&opaque());
     debug::<PinMode>(&opaque());
+    policy(&opaque::<Policy>());
+    debug::<Policy>(&opaque());
     debug::<IgnorePins>(&IgnorePins);
     debug::<SkipPinned>(&SkipPinned);
     debug::<SkipOpportunistic>(&SkipOpportunistic::new());
@@ -36,6 +40,8 @@ pub fn call() {
 }
 
 fn policy<L: PinPolicy>(policy: &L) {
+    keep(PinPolicy::mode(policy));
+    keep(PinPolicy::read(policy, &opaque::<PlainPage>(), opaque()));
     keep(PinPolicy::verdict(policy, opaque(), opaque(), opaque()));
     keep(PinPolicy::verdict(&policy, opaque(), opaque(), opaque()));
 }

@@ -1,18 +1,17 @@
 //! Reclaim: the decisions, one page, the lists.
 
-use super::embedder::{Any, AnyParking, AnyPolicy, AnyReading, Bare};
+use super::embedder::{Any, AnyPolicy, AnyReading, Bare};
 use super::text::{debug, error, print};
 use super::values::Mishap;
 use crate::{hidden, keep, opaque};
+use core::fmt::Debug;
 use pinfold::pin::{Biased, PinReading, Refined};
-use pinfold::reclaim::decide::{
-    self, Backing, Dirty, Entrance, Leave, Referenced, References, UnderWriteback,
-};
+use pinfold::reclaim::decide::{self, Backing, Dirty, Referenced, References, UnderWriteback};
 use pinfold::reclaim::{
-    ActivateReason, Fate, Futile, Futility, KeepReason, Lists, Lru, LruScan, PageOps, PageOut, Parking, Progress, Refill, Removal, ScanControl, Stats, Unparked, Watermark, age_page,
-    reclaimable_pages, refill, shrink_page, unpark,
+    ActivateReason, Fate, Futile, Futility, KeepReason, Link, ListError, Lists, Lru, LruScan,
+    PageLists, PageOps, PageOut, Parking, Place, Progress, Removal, ScanControl, Stats, Unparked,
+    Watermark, shrink_page, unpark,
 };
-use pinfold::unmap::Owed;
 use pinfold::{FlushDebt, IgnorePins, PinPolicy, UnmapRequest};
 
 pub fn call() {
@@ -20,8 +19,11 @@ pub fn call() {
     control();
     operations(&mut Any);
     operations(&mut Bare);
+    operations(&mut &mut Any);
     lists(&mut Any);
     lists(&mut Bare);
+    lists(&mut &mut Any);
+    page_lists();
     parking();
     stats(hidden(&mut Stats::default()));
     futility();
@@ -33,20 +35,13 @@ super::values::opaque_enum!(References:
 
 fn decisions() {
     keep(decide::references(opaque(), opaque()));
-    debug::<Entrance>(&decide::entrance(opaque(), opaque(), opaque()));
-    keep(decide::may_enter_fs(opaque(), opaque()));
-    keep(decide::counts_as(opaque()));
+    keep(decide::entrance(opaque(), opaque(), opaque()));
     debug::<UnderWriteback>(&decide::under_writeback(opaque(), opaque(), opaque()));
     debug::<Backing>(&decide::backing(opaque(), opaque()));
-    keep(decide::unmap_flags(opaque(), opaque()));
     debug::<Dirty>(&decide::dirty(opaque(), opaque(), opaque(), opaque()));
-    keep(decide::has_mapping(opaque()));
-    debug::<Leave>(&decide::leave(opaque()));
-    keep(decide::frees_swap(opaque(), opaque()));
+    keep(decide::leave(opaque()));
     debug::<References>(&opaque());
     debug::<Referenced>(&opaque());
-    keep(refill(opaque(), opaque()));
-    debug::<Refill>(&opaque());
 }
 
 fn control() {
@@ -63,36 +58,22 @@ fn control() {
     scans(&mut Bare, control);
     scans(&mut Any, ScanControl::with_policy(control, IgnorePins));
     let any = control.with_policy(AnyPolicy::<false>);
-    scans(&mut Any, ScanControl::with_parking(any, AnyParking));
+    scans(&mut Any, ScanControl::with_parking(any, opaque()));
     let any = control.with_policy(&AnyPolicy::<true>);
-    scans(&mut Any, any.with_parking(&Parking::Lazy));
+    scans(&mut Any, any.with_parking(Parking::Lazy));
 }
 
-fn scans<B, L, K>(lists: &mut B, control: ScanControl<L>)
+fn scans<B, L>(lists: &mut B, control: ScanControl<L>)
 where
     B: Lists<Error = Mishap>,
     L: PinPolicy,
 {
     let control = hidden(&control);
-    let mut flush = FlushDebt::none();
     let mut stats = Stats::default();
     if let Some(page) = lists.take(opaque()) {
-        match shrink_page(
-            &page,
-            control,
-            lists,
-            hidden(&mut flush),
-            hidden(&mut stats),
-        ) {
-            Ok(fate) => keep(fate),
-            Err(error) => broken_off(error),
-        }
-        match age_page(opaque(), page, control, lists, hidden(&mut stats)) {
-            Ok(refill) => keep(refill),
-            Err(error) => broken_off(error),
-        }
+        debug::<Fate>(&shrink_page(&page, control, lists, hidden(&mut stats)));
     }
-    keep((flush, stats));
+    keep(stats);
     let mut scan = LruScan::new(opaque());
     keep(LruScan::step(hidden(&mut scan), lists, control, opaque()));
     keep(LruScan::run(hidden(&mut scan), lists, control));
@@ -104,56 +85,54 @@ fn about<B: Lists>(scan: &mut LruScan, lists: &B) {
     keep(LruScan::reclaimed(scan));
     keep(LruScan::priority(scan));
     keep(LruScan::stats(scan));
-    keep(LruScan::errors(scan));
-    keep(LruScan::flush_debt(scan));
     keep(LruScan::pinned_on(scan, opaque()));
     debug::<LruScan>(scan);
-    keep(LruScan::take_flush_debt(scan));
     let mut futility = Futility::new(opaque());
     if let Some(futile) = Futility::note(hidden(&mut futility), scan, opaque(), lists) {
         print::<Futile>(&futile);
     }
 }
 
-#[inline(never)]
-fn broken_off(failed: ShrinkError<Mishap>) {
-    error::<ShrinkError<Mishap>>(&failed);
-    keep(ShrinkError::is_locked(&failed));
-}
-
 fn operations<O: PageOps<Error = Mishap> + Lists>(ops: &mut O) {
     let Some(page) = Lists::take(ops, opaque()) else {
         return;
     };
-    keep(PageOps::update(ops, &page, opaque(), opaque()));
+    PageOps::update(ops, &page, opaque(), opaque());
     keep(PageOps::referenced(ops, &page));
     if let Ok(request) = UnmapRequest::new(opaque()) {
-        keep(PageOps::unmap(ops, &page, &request));
+        keep(PageOps::unmap(
+            ops,
+            &page,
+            &request,
+            hidden(&mut FlushDebt::none()),
+        ));
     }
     keep(PageOps::remove(ops, &page, opaque()));
-    keep(PageOps::flush_tlb(ops));
+    PageOps::flush_tlb(ops);
     keep(PageOps::try_lock(ops, &page));
-    keep(PageOps::unlock(ops, &page));
+    PageOps::unlock(ops, &page);
     keep(PageOps::is_congested(ops, &page));
-    keep(PageOps::wait_for_writeback(ops, &page));
+    PageOps::wait_for_writeback(ops, &page);
     keep(PageOps::add_to_swap(ops, &page));
-    keep(PageOps::free_swap(ops, &page));
+    PageOps::free_swap(ops, &page);
     keep(PageOps::is_swap_full(ops, &page));
     keep(PageOps::can_split(ops, &page));
     keep(PageOps::is_pmd_mapped(ops, &page));
     keep(PageOps::split(ops, &page));
     keep(PageOps::write_out(ops, &page));
+    keep(PageOps::write_room(ops));
+    PageOps::submit(ops);
+    PageOps::failed(ops, &page, opaque());
     keep(PageOps::release_buffers(ops, &page));
     keep(PageOps::put_last(ops, &page));
 }
 
 fn lists<B: Lists<Error = Mishap>>(lists: &mut B) {
     if let Some(page) = Lists::take(lists, opaque()) {
-        Lists::failed(lists, Some(&page), opaque());
         match Lists::park(lists, page, opaque()) {
             Ok(()) => {}
             Err(page) if opaque() => Lists::put(lists, opaque(), page),
-            Err(page) => Lists::free(lists, page, opaque()),
+            Err(page) => Lists::free(lists, page),
         }
     }
     keep(Lists::take_parked(lists).is_some());
@@ -163,7 +142,7 @@ fn lists<B: Lists<Error = Mishap>>(lists: &mut B) {
     keep(Lists::has_swap(lists));
     keep(Lists::watermark(lists));
     keep(Lists::shrink_others(lists, opaque()));
-    keep(reclaimable_pages(lists));
+    keep(LruScan::reclaimable_pages(lists));
     unparked::<B, Biased>(lists);
     unparked::<B, Refined>(lists);
     unparked::<B, AnyReading>(lists);
@@ -174,23 +153,40 @@ fn unparked<B: Lists, R: PinReading>(lists: &mut B) {
     debug::<Unparked>(&unparked);
 }
 
+super::values::opaque_enum!(Parking:
+    Parking::Rotate, Parking::Longterm, Parking::Lazy, Parking::Eager);
+
 fn parking() {
-    park(&Parking::Longterm);
-    park(&Rotate);
-    park(&Parking::Lazy);
-    park(&Parking::Eager);
-    park(&&AnyParking);
-    debug::<Parking::Longterm>(&Parking::Longterm);
-    debug::<Rotate>(&Rotate);
-    debug::<Parking::Lazy>(&Parking::Lazy);
-    debug::<Parking::Eager>(&Parking::Eager);
-    debug::<OnScan>(&opaque());
-    debug::<OnPin>(&opaque());
+    keep(Parking::parks_on_scan(opaque(), opaque()));
+    keep(Parking::parks_on_pin(opaque(), opaque()));
+    keep(Parking::default());
+    debug::<Parking>(&opaque());
 }
 
-fn park<K: ParkPolicy>(parking: &K) {
-    keep(ParkPolicy::on_scan(parking, opaque()));
-    keep(ParkPolicy::on_pin(parking, opaque()));
+fn page_lists() {
+    let mut links = hidden([Link::default(); 4]);
+    page_lists_over(links);
+    page_lists_over(hidden(&mut links[..]));
+}
+
+fn page_lists_over<S: AsRef<[Link]> + AsMut<[Link]> + Debug>(links: S) {
+    let mut lists = PageLists::new(links);
+    let lists = hidden(&mut lists);
+    while opaque() {
+        keep(PageLists::put(lists, opaque(), opaque(), opaque()));
+        keep(PageLists::park(lists, opaque(), opaque()));
+        keep(PageLists::take(lists, opaque()));
+        keep(PageLists::take_parked(lists));
+        keep(PageLists::remove(lists, opaque()));
+        keep(PageLists::make_oldest(lists, opaque()));
+        keep(PageLists::place(lists, opaque()));
+        keep(PageLists::pages(lists, opaque()));
+        keep(PageLists::pages_parked(lists));
+    }
+    debug::<PageLists<S>>(lists);
+    error::<ListError>(&opaque());
+    debug::<Link>(&Link::default());
+    debug::<Place>(&opaque());
 }
 
 fn stats(stats: &mut Stats) {
@@ -199,7 +195,10 @@ fn stats(stats: &mut Stats) {
     keep(Stats::reclaimed(stats));
     keep(Stats::is_conserved(stats));
     Stats::merge(stats, hidden(&Stats::default()));
-    debug::<Stats>(stats);
+    for counter in Stats::iter(stats) {
+        keep(counter);
+    }
+    print::<Stats>(stats);
 }
 
 super::values::opaque_enum!(Progress: Progress::More, Progress::Reached, Progress::Exhausted);
@@ -216,21 +215,14 @@ fn futility() {
     debug::<Progress>(&opaque());
 }
 
-super::values::opaque_enum!(ShrinkError<Mishap>:
-    ShrinkError::Op { op: opaque(), source: opaque(), locked: opaque() },
-    ShrinkError::Unmap { error: opaque(), owed: hidden(Owed::default()), locked: opaque() });
-
 fn texts() {
     keep(Lru::of(opaque()));
     keep(Lru::is_active(opaque()));
     keep(Lru::is_file(opaque()));
-    broken_off(opaque());
     debug::<Lru>(&opaque());
-    debug::<Release>(&opaque());
     debug::<Watermark>(&opaque());
     debug::<PageOut>(&opaque());
     debug::<Removal>(&opaque());
-    debug::<PageOp>(&opaque());
     debug::<Fate>(&opaque());
     debug::<KeepReason>(&opaque());
     debug::<ActivateReason>(&opaque());

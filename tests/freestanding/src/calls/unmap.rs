@@ -6,23 +6,21 @@ use super::values::Mishap;
 use crate::{hidden, keep, opaque};
 use core::fmt::Debug;
 use pinfold::pin::{Biased, Refined};
-use pinfold::unmap::decide::{self, Gate, Inconsistency, Look, Replacement, Split, Take, TakeKind};
+use pinfold::unmap::decide::{self, Inconsistency, Look, Replacement, TakeKind};
 use pinfold::unmap::{Stop, UnmapError};
 use pinfold::{
-    Cleared, CounterDelta, Entry, FlushDebt, FlushMode, Hook, IgnorePins,
-    NewEntry, Outcome, PageLike, PageTables, PinPolicy, PlainPage, PlainVma, Rmap,
-    SharedTable, SkipLongterm, SkipOpportunistic, SkipPinned, UnmapRequest, Verdict,
-    try_to_unmap, try_to_unmap_one,
+    Attempt, Cleared, CounterDelta, Entry, FlushDebt, FlushMode, IgnorePins, NewEntry, NextVma,
+    Outcome, PageLike, PageTables, PinPolicy, PlainPage, PlainVma, Rmap, SharedTable, SkipLongterm,
+    SkipOpportunistic, SkipPinned, UnmapRequest, Verdict, try_to_unmap, try_to_unmap_one,
 };
 
 pub fn call() {
     decisions();
     drivers();
-    callbacks(&mut Any);
-    callbacks(&mut Bare);
-    callbacks(&mut &mut Any);
+    methods(&mut Any);
+    methods(&mut Bare);
+    methods(&mut &mut Any);
     debts();
-    owed();
     texts();
 }
 
@@ -35,19 +33,9 @@ super::values::opaque_enum!(Replacement:
     Replacement::InconsistentAnon, Replacement::File);
 
 fn decisions() {
-    let gate = decide::gate(opaque(), opaque(), opaque());
-    debug::<Gate>(&gate);
-    if let Gate::Walk(split) = gate {
-        debug::<Split>(&split);
-    }
-    keep(Split::of(opaque()));
-    let look = decide::look(opaque(), opaque(), opaque(), opaque());
-    debug::<Look>(&look);
-    if let Look::Take(take) = look {
-        debug::<Take>(&take);
-    }
-    keep(decide::replace(opaque(), opaque(), opaque(), opaque()));
-    keep(decide::replace_kind(
+    keep(decide::gate(opaque(), opaque(), opaque()));
+    debug::<Look>(&decide::look(opaque(), opaque(), opaque(), opaque()));
+    keep(decide::replace(
         opaque(),
         opaque(),
         opaque(),
@@ -99,7 +87,7 @@ fn embedders(request: &UnmapRequest) {
     unmap(&opaque::<PlainPage>(), request, &mut Bare);
     unmap(&BarePage, request, &mut &mut Any);
     let (page, mut walk) = (opaque::<AnyPage>(), Any);
-    let walk: &mut dyn Bookkeeping<Error = Mishap> = hidden(&mut walk);
+    let walk: &mut dyn Rmap<Error = Mishap, Vma = PlainVma> = hidden(&mut walk);
     unmap::<dyn PageLike, _, _>(hidden(&page), request, walk);
 }
 
@@ -107,63 +95,43 @@ fn unmap<P, L, W>(page: &P, request: &UnmapRequest<L>, walk: &mut W)
 where
     P: PageLike + ?Sized,
     L: PinPolicy,
-    W: Bookkeeping<Error = Mishap> + ?Sized,
+    W: Rmap<Error = Mishap> + ?Sized,
 {
     let vma: PlainVma = opaque();
-    match try_to_unmap_one(page, &vma, opaque(), request, walk) {
-        Ok(walked) => debug::<Walked>(&walked),
-        Err(failure) => broken_off(failure),
+    let mut debt = hidden(FlushDebt::none());
+    match try_to_unmap_one(page, &vma, opaque(), request, walk, &mut debt) {
+        Ok(verdict) => print::<Verdict>(&verdict),
+        Err(failed) => error::<UnmapError<Mishap>>(&failed),
     }
-    match try_to_unmap(page, request, &mut Any) {
-        Ok(unmapped) => debug::<Unmapped>(&unmapped),
-        Err(failure) => broken_off(failure),
+    match try_to_unmap(page, request, walk, &mut debt) {
+        Ok(outcome) => print::<Outcome>(&outcome),
+        Err(failed) => error::<UnmapError<Mishap>>(&failed),
     }
+    keep(debt);
 }
 
-#[inline(never)]
-fn broken_off(failure: Failure<Mishap>) {
-    error::<Failure<Mishap>>(&failure);
-    settle(failure.owed);
-}
-
-fn settle(owed: Owed) {
-    keep(Owed::is_none(&owed));
-    keep(Owed::entry(&owed));
-    keep(Owed::swap_slot(&owed));
-    keep(Owed::counters(&owed));
-    keep(Owed::invalidate(&owed));
-    keep(Owed::invalidate_end(&owed));
-    debug::<Owed>(&owed);
-    if let Err((owed, mishap)) = Owed::settle(owed, &mut Any) {
-        keep((Owed::settle(owed, &mut &mut Bare), mishap));
-    }
-}
-
-fn owed() {
-    settle(hidden(Owed::default()));
-}
-
-fn callbacks<W: Bookkeeping<Error: Debug>>(walk: &mut W) {
+fn methods<W: Rmap<Error: Debug, Vma = PlainVma>>(walk: &mut W) {
     let entry = &opaque::<Entry>();
     keep(PageTables::next_entry(walk).ok());
-    keep(PageTables::test_and_clear_young(walk, entry).ok());
+    keep(PageTables::test_and_clear_young(walk, entry));
     keep(PageTables::clear(walk, entry, opaque()).ok());
-    keep(PageTables::install(walk, entry, opaque()).ok());
-    keep(PageTables::set_page_dirty(walk).ok());
-    keep(PageTables::remove_rmap(walk, entry).ok());
-    keep(Bookkeeping::split_huge_pmd(walk, opaque()).ok());
-    keep(Bookkeeping::widen_for_sharing(walk, opaque()).ok());
-    keep(Bookkeeping::invalidate_begin(walk, opaque()).ok());
-    keep(Bookkeeping::invalidate(walk, opaque()).ok());
-    keep(Bookkeeping::invalidate_end(walk, opaque()).ok());
-    keep(Bookkeeping::unshare_pmd(walk, entry, &opaque()).ok());
-    keep(Bookkeeping::mlock_page(walk).ok());
-    keep(Bookkeeping::set_swap_backed(walk).ok());
-    keep(Bookkeeping::update_hiwater(walk).ok());
-    keep(Bookkeeping::count(walk, opaque()).ok());
-    keep(Bookkeeping::swap_duplicate(walk, entry).ok());
-    keep(Bookkeeping::swap_free(walk, entry).ok());
-    keep(Bookkeeping::arch_unmap(walk, entry, opaque()).ok());
+    PageTables::install(walk, entry, opaque());
+    PageTables::set_page_dirty(walk);
+    PageTables::remove_rmap(walk, entry);
+    keep(PageTables::split_huge_pmd(walk, opaque()).ok());
+    keep(PageTables::widen_for_sharing(walk, opaque()));
+    keep(PageTables::invalidate_begin(walk, opaque()).ok());
+    PageTables::invalidate(walk, opaque());
+    PageTables::invalidate_end(walk, opaque());
+    keep(PageTables::unshare_pmd(walk, entry, &opaque()));
+    PageTables::mlock_page(walk);
+    PageTables::set_swap_backed(walk);
+    PageTables::update_hiwater(walk);
+    PageTables::count(walk, opaque());
+    keep(PageTables::swap_duplicate(walk, entry));
+    PageTables::swap_free(walk, entry);
+    keep(PageTables::arch_unmap(walk, entry, opaque()));
+    debug::<NextVma<PlainVma>>(&Rmap::next_vma(walk));
 }
 
 fn debts() {
@@ -173,13 +141,8 @@ fn debts() {
     keep(FlushDebt::entries(&debt));
     keep(FlushDebt::is_dirty(&debt));
     print::<FlushDebt>(&debt);
-    match FlushDebt::flush(debt, opaque::<Result<(), Mishap>>) {
-        Ok(()) => {}
-        Err((debt, mishap)) => {
-            keep(mishap);
-            FlushDebt::ignore(debt);
-        }
-    }
+    FlushDebt::flush(&mut debt, || keep(opaque::<u64>()));
+    FlushDebt::ignore(debt);
     keep(CounterDelta::undone(opaque()));
     keep(CounterDelta::plus(opaque(), opaque()));
 }
@@ -191,17 +154,12 @@ fn texts() {
     print::<Verdict>(&opaque());
     print::<Stop>(&opaque());
     print::<Outcome>(&opaque());
-    print::<Reason>(&opaque());
     error::<UnmapError<Mishap>>(&opaque());
-    debug::<Callback>(&opaque());
     debug::<Entry>(&opaque());
     debug::<NewEntry>(&opaque());
     debug::<Cleared>(&opaque());
-    debug::<Hook>(&opaque());
+    debug::<Attempt>(&opaque());
     debug::<SharedTable>(&opaque());
     debug::<FlushMode>(&opaque());
     debug::<CounterDelta>(&opaque());
-    if let Ok(Some(in_vma)) = Rmap::next_vma(&mut Any) {
-        debug::<InVma<PlainVma, &mut Any>>(&in_vma);
-    }
 }

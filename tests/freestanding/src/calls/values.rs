@@ -5,15 +5,15 @@ use core::fmt;
 use core::ops::Range;
 use pinfold::pin::race::FastPinError;
 use pinfold::pin::{
-    LedgerError, LedgerFault, OwnerUse, PinCount, PinError, PinKind, Pins, RefsLeft, Unpinned,
+    LedgerError, LedgerFault, OwnerUse, PinCount, PinError, PinKind, Pins, Released,
 };
-use pinfold::reclaim::{self, ActivateReason, Fate, KeepReason, Lru, PageOp, Refill};
+use pinfold::reclaim::{self, ActivateReason, Fate, KeepReason, ListError, Lru, Place};
 use pinfold::unmap::decide::Inconsistency;
-use pinfold::unmap::{Callback, Stop, UnmapError};
+use pinfold::unmap::{Stop, UnmapError};
 use pinfold::{
-    Cleared, Context, CounterDelta, Entry, FlushMode, Hook, NewEntry, Operation, Outcome,
-    PageFlags, PageSnapshot, PinMode, PinVerdict, PlainPage, PlainVma, PteFlags, Reason, RefCounts,
-    Requester, SharedTable, UnmapFlags, Verdict, VmFlags, Zone,
+    Attempt, Cleared, Context, CounterDelta, Entry, FlushMode, NewEntry, Operation, Outcome,
+    PageFlags, PageSnapshot, PinVerdict, PlainPage, PlainVma, PteFlags, Requester, SharedTable,
+    UnmapFlags, Verdict, VmFlags, Zone,
 };
 
 /// What an embedder's callback fails with.
@@ -87,7 +87,6 @@ impl<A: Opaque, B: Opaque, C: Opaque> Opaque for (A, B, C) {
 opaque_flags!(UnmapFlags, PageFlags, VmFlags, PteFlags, reclaim::ScanFlags);
 
 opaque_struct!(PageSnapshot { flags, refs, maps });
-opaque_struct!(RefCounts { refs, explained });
 opaque_struct!(PlainPage {
     flags,
     refs,
@@ -103,8 +102,8 @@ opaque_enum!(Pins: Pins::None,
     Pins::Maybe { estimate: opaque(), longterm: opaque() }, Pins::Exactly(opaque()));
 opaque_enum!(PinError:
     PinError::Overflow, PinError::Underflow, PinError::Blocked, PinError::Free);
-opaque_enum!(RefsLeft: RefsLeft::Some, RefsLeft::Last);
-opaque_enum!(Unpinned: Unpinned::Done, Unpinned::Unpark, Unpinned::Free);
+opaque_enum!(Released:
+    Released::Done, Released::Unpark, Released::Free, Released::UnparkAndFree);
 opaque_enum!(FastPinError:
     FastPinError::Changed, FastPinError::Refused(opaque()), FastPinError::Lost(opaque()));
 opaque_enum!(LedgerError:
@@ -134,7 +133,6 @@ opaque_struct!(Context {
     requester,
     priority
 });
-opaque_enum!(PinMode: PinMode::Ignore, PinMode::PerVma, PinMode::PerPage);
 opaque_enum!(PinVerdict:
     PinVerdict::Proceed, PinVerdict::NextVma, PinVerdict::SkipPage, PinVerdict::Refuse);
 
@@ -147,7 +145,7 @@ opaque_struct!(CounterDelta {
     swap_ents,
     hugetlb
 });
-opaque_enum!(Hook: Hook::Done, Hook::Refused);
+opaque_enum!(Attempt: Attempt::Done, Attempt::Refused);
 opaque_enum!(SharedTable: SharedTable::No, SharedTable::Unshared, SharedTable::Unknown);
 opaque_enum!(FlushMode: FlushMode::Now, FlushMode::MayDefer, FlushMode::NotNeeded);
 opaque_enum!(NewEntry:
@@ -158,37 +156,28 @@ opaque_enum!(Inconsistency:
     Inconsistency::EntryOutsideRange);
 opaque_enum!(Stop:
     Stop::Mlocked, Stop::Young, Stop::PinAppeared(opaque()), Stop::SwapSlotRefused,
-    Stop::ArchRefused, Stop::LazyfreeRedirtied, Stop::InconsistentAnon,
-    Stop::SharingUnknown);
+    Stop::ArchRefused, Stop::LazyfreeRedirtied, Stop::InconsistentAnon, Stop::SharingUnknown);
 opaque_enum!(Verdict:
     Verdict::Done, Verdict::Unshared, Verdict::NotLocked, Verdict::NotMigratable,
     Verdict::NextVma(opaque()), Verdict::SkipPage(opaque()), Verdict::Refused(opaque()),
     Verdict::Stopped(opaque()));
-opaque_enum!(Reason: Reason::InVma(opaque()), Reason::TemporaryStack, Reason::NotFound);
 opaque_enum!(Outcome:
     Outcome::Unmapped, Outcome::StillMapped(opaque()), Outcome::Skipped(opaque()),
-    Outcome::Refused(opaque()));
-opaque_enum!(Callback:
-    Callback::NextVma, Callback::NextEntry, Callback::TestAndClearYoung, Callback::Clear,
-    Callback::Install, Callback::Restore, Callback::SetPageDirty, Callback::RemoveRmap,
-    Callback::SplitHugePmd, Callback::WidenForSharing, Callback::InvalidateBegin,
-    Callback::Invalidate, Callback::InvalidateEnd, Callback::UnsharePmd, Callback::MlockPage,
-    Callback::SetSwapBacked, Callback::UpdateHiwater, Callback::Count, Callback::SwapDuplicate,
-    Callback::SwapFree, Callback::ArchUnmap);
+    Outcome::Refused(opaque()), Outcome::TemporaryStack, Outcome::Contended, Outcome::NotFound);
 opaque_enum!(UnmapError<Mishap>:
     UnmapError::NoReference,
     UnmapError::BadVma { start: opaque(), end: opaque() },
     UnmapError::OutsideVma { address: opaque() },
     UnmapError::Misaligned { address: opaque() },
     UnmapError::Inconsistent { what: opaque(), address: opaque() },
-    UnmapError::Callback { callback: opaque(), address: opaque(), source: opaque() });
+    UnmapError::PageTables { address: opaque(), source: opaque() });
 
 opaque_enum!(Lru: Lru::InactiveAnon, Lru::ActiveAnon, Lru::InactiveFile, Lru::ActiveFile);
 opaque_enum!(KeepReason:
     KeepReason::Pinned(opaque()), KeepReason::LockBusy, KeepReason::Mapped,
     KeepReason::Referenced, KeepReason::NoIo, KeepReason::SplitFailed, KeepReason::Dirty,
     KeepReason::NotWritten, KeepReason::Writeback, KeepReason::LockLost, KeepReason::NoMapping,
-    KeepReason::Held, KeepReason::Mlocked, KeepReason::Failed);
+    KeepReason::Held, KeepReason::Mlocked, KeepReason::Failed, KeepReason::WriteLimit);
 opaque_enum!(ActivateReason:
     ActivateReason::Unevictable, ActivateReason::Writeback, ActivateReason::Referenced,
     ActivateReason::CannotSplit, ActivateReason::NoSwap, ActivateReason::StillMapped,
@@ -196,10 +185,8 @@ opaque_enum!(ActivateReason:
 opaque_enum!(Fate:
     Fate::Freed, Fate::Raced, Fate::Kept(opaque()), Fate::Activated(opaque()),
     Fate::Parked(opaque()));
-opaque_enum!(PageOp:
-    PageOp::Update, PageOp::Referenced, PageOp::Unmap, PageOp::Remove, PageOp::FlushTlb,
-    PageOp::TryLock, PageOp::Unlock, PageOp::WaitForWriteback, PageOp::AddToSwap,
-    PageOp::FreeSwap, PageOp::Split, PageOp::WriteOut, PageOp::ReleaseBuffers, PageOp::PutLast);
-opaque_enum!(Refill: Refill::Deactivate, Refill::Rotate, Refill::Pinned, Refill::Park);
+opaque_enum!(ListError:
+    ListError::NoSuchPage(opaque()), ListError::Listed(opaque()), ListError::NotListed(opaque()));
+opaque_enum!(Place: Place::List(opaque()), Place::Parked);
 
 opaque_enum!(Zone: Zone::Normal, Zone::Movable, Zone::Cma, Zone::Device, Zone::FsDax);
