@@ -101,7 +101,7 @@ fn mapped(scale: Scale) {
             let repeat = |mapped: &Mapped| {
                 timed(|| {
                     for _ in 0..operations {
-                        black_box(unmap(black_box(mapped)));
+                        let _ = black_box(unmap(black_box(mapped)));
                     }
                 })
             };

@@ -96,51 +96,65 @@ pub enum Inconsistency {
 /// What is to be done with an entry, before it is cleared.
 #[inline(always)]
 pub const fn look(flags: UnmapFlags, vma: VmFlags, page: PageFlags, entry: PteFlags) -> Look {
+    let pmd = entry.contains(PteFlags::PMD);
     let migration = flags.contains(UnmapFlags::MIGRATION);
-    if entry.contains(PteFlags::PMD) {
-        rare();
-        if migration && is_whole(flags, page) {
-            return Look::Take {
-                kind: TakeKind::Pmd,
-                unshare: false,
-                test_young: false,
-                flush: FlushMode::Now,
-            };
-        }
-        // Linux asks about locked VMAs before it halts, but not under MIGRATION.
-        if !migration && !flags.contains(UnmapFlags::IGNORE_MLOCK) {
-            if vma.contains(VmFlags::LOCKED) {
-                return Look::Mlocked {
-                    mlock_page: !page.is_compound(),
-                };
-            }
-            if flags.contains(UnmapFlags::MUNLOCK) {
-                return Look::NextEntry;
-            }
-        }
+    if pmd && migration {
+        return look_at_pmd(flags, page);
+    }
+    if !flags.contains(UnmapFlags::IGNORE_MLOCK)
+        && (vma.contains(VmFlags::LOCKED) || flags.contains(UnmapFlags::MUNLOCK))
+    {
+        return look_for_mlock(vma, page);
+    }
+    if pmd {
         return Look::Wrong(Inconsistency::UnexpectedPmd);
     }
-    if !flags.contains(UnmapFlags::IGNORE_MLOCK) {
-        if vma.contains(VmFlags::LOCKED) {
-            rare();
-            return Look::Mlocked {
-                mlock_page: !page.is_compound(),
-            };
-        }
-        if flags.contains(UnmapFlags::MUNLOCK) {
-            rare();
-            return Look::NextEntry;
-        }
-    }
     let hugetlb = page.contains(PageFlags::HUGETLB);
-    if hugetlb {
-        rare();
-    }
     if hugetlb && !flags.contains(UnmapFlags::RMAP_LOCKED) {
         return Look::Wrong(Inconsistency::HugetlbNotRmapLocked);
     }
-    if migration && page.contains(PageFlags::ZONE_DEVICE) {
-        rare();
+    let device = migration && page.contains(PageFlags::ZONE_DEVICE);
+    if hugetlb || device {
+        return take_special(flags, hugetlb, device);
+    }
+    take_base(flags, false)
+}
+
+// Out of line, so that a walk over base pages is compiled without what these say.
+
+/// A PMD under MIGRATION. Linux does not ask about locked VMAs before it halts.
+#[cold]
+#[inline(never)]
+const fn look_at_pmd(flags: UnmapFlags, page: PageFlags) -> Look {
+    if !is_whole(flags, page) {
+        return Look::Wrong(Inconsistency::UnexpectedPmd);
+    }
+    Look::Take {
+        kind: TakeKind::Pmd,
+        unshare: false,
+        test_young: false,
+        flush: FlushMode::Now,
+    }
+}
+
+/// In a locked VMA, or MUNLOCK.
+#[cold]
+#[inline(never)]
+const fn look_for_mlock(vma: VmFlags, page: PageFlags) -> Look {
+    if vma.contains(VmFlags::LOCKED) {
+        Look::Mlocked {
+            mlock_page: !page.is_compound(),
+        }
+    } else {
+        Look::NextEntry
+    }
+}
+
+/// An entry of a hugetlb page, or of a device-private page under MIGRATION.
+#[cold]
+#[inline(never)]
+const fn take_special(flags: UnmapFlags, hugetlb: bool, device: bool) -> Look {
+    if device {
         return Look::Take {
             kind: TakeKind::DevicePrivate,
             unshare: hugetlb,
@@ -148,6 +162,11 @@ pub const fn look(flags: UnmapFlags, vma: VmFlags, page: PageFlags, entry: PteFl
             flush: FlushMode::NotNeeded,
         };
     }
+    take_base(flags, hugetlb)
+}
+
+#[inline(always)]
+const fn take_base(flags: UnmapFlags, hugetlb: bool) -> Look {
     Look::Take {
         kind: TakeKind::Base,
         unshare: hugetlb,

@@ -96,20 +96,126 @@ where
     L: PinPolicy,
     W: PageTables + ?Sized,
 {
+    if decide::is_plain(request.flags(), vma.flags()) {
+        unmap_one(PLAIN, page, vma, address, request, walk, debt)
+    } else {
+        unmap_one_otherwise(page, vma, address, request, walk, debt)
+    }
+}
+
+/// The flags of a request and of a VMA: what they hold, or constants by which the same is decided.
+type Flags = (UnmapFlags, VmFlags);
+
+/// The constants for a [plain](decide::is_plain) request. The code for everything else is left out
+/// of what is inlined with them.
+const PLAIN: Flags = (decide::PLAIN, VmFlags::empty());
+
+/// [`try_to_unmap_one`] if the request is not plain. A function of its own, so that the code for it
+/// costs a plain request nothing.
+#[inline(never)]
+fn unmap_one_otherwise<P, V, L, W>(
+    page: &P,
+    vma: &V,
+    address: u64,
+    request: &UnmapRequest<L>,
+    walk: &mut W,
+    debt: &mut FlushDebt,
+) -> Result<Verdict, UnmapError<W::Error>>
+where
+    P: PageLike + ?Sized,
+    V: Vma + ?Sized,
+    L: PinPolicy,
+    W: PageTables + ?Sized,
+{
+    let flags = (request.flags(), vma.flags());
+    unmap_one(flags, page, vma, address, request, walk, debt)
+}
+
+#[inline(always)]
+fn unmap_one<P, V, L, W>(
+    flags: Flags,
+    page: &P,
+    vma: &V,
+    address: u64,
+    request: &UnmapRequest<L>,
+    walk: &mut W,
+    debt: &mut FlushDebt,
+) -> Result<Verdict, UnmapError<W::Error>>
+where
+    P: PageLike + ?Sized,
+    V: Vma + ?Sized,
+    L: PinPolicy,
+    W: PageTables + ?Sized,
+{
     let seen = page.snapshot();
     if seen.refs == 0 {
         return Err(UnmapError::NoReference);
     }
-    unmap_in_vma(page, seen, vma, address, request, walk, debt, true)
+    unmap_for(flags, page, seen, vma, address, request, walk, debt, true)
 }
 
 /// [`try_to_unmap_one`] for a page that has a reference, of which `seen` was just taken. Asks the
 /// policy if `ask_pins`: it has not been asked for the whole page.
 ///
-/// Always inlined, like the [walk](walk_entries): each entry point is one function.
+/// Always inlined, like the [walk](walk_entries): each entry point is one function for a plain
+/// request.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn unmap_in_vma<P, V, L, W>(
+    page: &P,
+    seen: PageSnapshot,
+    vma: &V,
+    address: u64,
+    request: &UnmapRequest<L>,
+    walk: &mut W,
+    debt: &mut FlushDebt,
+    ask_pins: bool,
+) -> Result<Verdict, UnmapError<W::Error>>
+where
+    P: PageLike + ?Sized,
+    V: Vma + ?Sized,
+    L: PinPolicy,
+    W: PageTables + ?Sized,
+{
+    if decide::is_plain(request.flags(), vma.flags()) {
+        unmap_for(
+            PLAIN, page, seen, vma, address, request, walk, debt, ask_pins,
+        )
+    } else {
+        unmap_otherwise(page, seen, vma, address, request, walk, debt, ask_pins)
+    }
+}
+
+/// [`unmap_in_vma`] if the request is not plain.
+#[inline(never)]
+#[allow(clippy::too_many_arguments)]
+fn unmap_otherwise<P, V, L, W>(
+    page: &P,
+    seen: PageSnapshot,
+    vma: &V,
+    address: u64,
+    request: &UnmapRequest<L>,
+    walk: &mut W,
+    debt: &mut FlushDebt,
+    ask_pins: bool,
+) -> Result<Verdict, UnmapError<W::Error>>
+where
+    P: PageLike + ?Sized,
+    V: Vma + ?Sized,
+    L: PinPolicy,
+    W: PageTables + ?Sized,
+{
+    let flags = (request.flags(), vma.flags());
+    unmap_for(
+        flags, page, seen, vma, address, request, walk, debt, ask_pins,
+    )
+}
+
+/// Checks the input, asks the gate and the policy, and walks the entries.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn unmap_for<P, V, L, W>(
+    (flags, vma_flags): Flags,
     page: &P,
     seen: PageSnapshot,
     vma: &V,
@@ -139,77 +245,7 @@ where
     if address & base.wrapping_sub(1) != 0 {
         return Err(UnmapError::Misaligned { address });
     }
-    let (vma, flags) = (vma.flags(), request.flags());
-    let end = area.end.min(address.saturating_add(page.size()));
-    // What is passed on is made here: made once for both, it would be in memory for both.
-    if decide::is_plain(flags, vma) {
-        // Constants, so that the code for everything else is left out.
-        let (vma, flags) = (VmFlags::empty(), decide::PLAIN);
-        let range = address..end;
-        unmap_area(
-            page,
-            seen,
-            Area { vma, range },
-            flags,
-            request,
-            walk,
-            debt,
-            ask_pins,
-        )
-    } else {
-        let range = address..end;
-        unmap_other_area(
-            page,
-            seen,
-            Area { vma, range },
-            request,
-            walk,
-            debt,
-            ask_pins,
-        )
-    }
-}
-
-/// [`unmap_area`] for a request or a VMA that is not [plain](decide::is_plain). A function of its
-/// own, so that the code for it costs a plain request nothing.
-#[inline(never)]
-fn unmap_other_area<P, L, W>(
-    page: &P,
-    seen: PageSnapshot,
-    area: Area,
-    request: &UnmapRequest<L>,
-    walk: &mut W,
-    debt: &mut FlushDebt,
-    ask_pins: bool,
-) -> Result<Verdict, UnmapError<W::Error>>
-where
-    P: PageLike + ?Sized,
-    L: PinPolicy,
-    W: PageTables + ?Sized,
-{
-    let flags = request.flags();
-    unmap_area(page, seen, area, flags, request, walk, debt, ask_pins)
-}
-
-/// Asks the gate and the policy, and walks the entries. `flags` are those of the request.
-#[inline(always)]
-#[allow(clippy::too_many_arguments)]
-fn unmap_area<P, L, W>(
-    page: &P,
-    seen: PageSnapshot,
-    area: Area,
-    flags: UnmapFlags,
-    request: &UnmapRequest<L>,
-    walk: &mut W,
-    debt: &mut FlushDebt,
-    ask_pins: bool,
-) -> Result<Verdict, UnmapError<W::Error>>
-where
-    P: PageLike + ?Sized,
-    L: PinPolicy,
-    W: PageTables + ?Sized,
-{
-    if let Some(verdict) = decide::gate(flags, area.vma, seen.flags) {
+    if let Some(verdict) = decide::gate(flags, vma_flags, seen.flags) {
         return Ok(verdict);
     }
     if ask_pins {
@@ -220,5 +256,9 @@ where
             (PinVerdict::Refuse, pins) => return Ok(Verdict::Refused(pins)),
         }
     }
+    let area = Area {
+        vma: vma_flags,
+        range: address..area.end.min(address.saturating_add(page.size())),
+    };
     walk_entries(page, seen.flags, area, flags, request, walk, debt)
 }

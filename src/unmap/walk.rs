@@ -19,7 +19,7 @@ pub(super) struct Area {
 
 /// Walks the entries of a page in the state `state`, after the gate and the policy have let it in.
 ///
-/// Always inlined into both of its callers: a frame of its own, and the reloading of what the
+/// Always inlined into its callers: a frame of its own, and the reloading of what the
 /// caller holds in registers, costs a tenth of a walk over one entry.
 #[inline(always)]
 pub(super) fn walk_entries<P, L, W>(
