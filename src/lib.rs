@@ -100,10 +100,20 @@
 //!   every entry point links without a panic handler.
 //! - `#![no_std]`, no allocation, no `unsafe`.
 //!
+//! # What is not
+//!
+//! - A pin that is not counted cannot be seen.
+//! - A policy is a hint about cost. What keeps a pinned page from being freed is the freeze of its
+//!   reference count, or the block of its pin word, which the embedder's
+//!   [`remove`](reclaim::PageOps::remove) does last: see [`pin::race`].
+//! - Locks are the embedder's: the page lock, the page-table lock, the lock of the reverse map.
+//!
+//! Enums that an embedder must match are exhaustive; the others are `#[non_exhaustive]`.
+//!
 //! # Versions
 //!
-//! The minimum supported Rust version is 1.85; raising it is a minor release. `PinWord` exists
-//! where there are 64-bit atomics; everything else needs 32-bit ones at most.
+//! The minimum supported Rust version is 1.85; raising it is a minor release. `PageRefs` and
+//! `PinWord` need 64-bit atomics; everything else needs at most 32-bit atomics.
 #![no_std]
 
 #[cfg(feature = "test-utils")]

@@ -149,7 +149,7 @@ impl<'a> Pager<'a> {
     pub(crate) fn unpin(&mut self, page: &'a Page) -> Result<(), Box<dyn Error>> {
         page.flags.set(page.flags() | PageFlags::DIRTY);
         // A page that is parked or on a list has that place's reference, so no unpin frees it.
-        if page.count.unpin(PinKind::Longterm)? == Unpinned::Unpark {
+        if page.count.unpin(PinKind::Longterm)? == Released::Unpark {
             self.lists.remove(page.number)?;
             self.put(Lru::of(page.flags()), page);
             let _ = page.count.put_ref()?;
