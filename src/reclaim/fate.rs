@@ -187,7 +187,7 @@ pub(super) struct Step<'a, 'b, O: PageOps, L> {
 
 impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
     /// Up to the unmapping of the page.
-    #[inline]
+    #[inline(always)]
     pub(super) fn first_half(mut self) -> FirstHalf {
         match self.select() {
             Ok(unmapped) => FirstHalf::Unmapped(unmapped),
@@ -206,7 +206,7 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
     }
 
     /// From the TLB flush on: the page is written out if it must be, and leaves memory.
-    #[inline]
+    #[inline(always)]
     pub(super) fn second_half(mut self, unmapped: Unmapped) -> Fate {
         let fate = match self.leave(unmapped) {
             Ok(fate) | Err(fate) => fate,
@@ -216,7 +216,7 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
 
     /// The fate that the page's state, pins and references give it, or its unmapping. `Err(None)`
     /// if it must wait for writeback.
-    #[inline]
+    #[inline(always)]
     fn select(&mut self) -> Result<Unmapped, Option<Fate>> {
         if self.ops.try_lock(self.page) == Attempt::Refused {
             return kept(match self.state.scans {
@@ -259,7 +259,7 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
     }
 
     /// Swap, split and unmapping of a page that is to be reclaimed.
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, references: References, mut may_enter_fs: bool) -> Result<Unmapped, Fate> {
         let control = self.shared.control;
         let page = self.page.flags();
@@ -302,7 +302,7 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
     }
 
     /// Write-out, buffers and removal of a page that is unmapped.
-    #[inline]
+    #[inline(always)]
     fn leave(&mut self, unmapped: Unmapped) -> Result<Fate, Fate> {
         if unmapped.may_write {
             self.shared.write_room = self.shared.write_room.saturating_add(1);
@@ -332,7 +332,7 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
     }
 
     /// The page's fate, if its pins forbid the operation.
-    #[inline]
+    #[inline(always)]
     pub(super) fn check_pins(&self, operation: Operation) -> Result<(), Fate> {
         match forbidding_pins(self.page, self.shared.control, operation) {
             Some(pins) => Err(set_aside(self.shared.control, pins)),
@@ -341,7 +341,7 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
     }
 
     /// Carries an activation out and unlocks the page.
-    #[inline]
+    #[inline(always)]
     fn end(&mut self, fate: Fate) -> Fate {
         let fate = match fate {
             Fate::Activated(_) => self.activate(fate),

@@ -12,7 +12,7 @@ use crate::rmap::Outcome;
 use crate::unmap::{Attempt, Stop, UnmapRequest, Verdict};
 
 impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn count_io(&mut self, page: PageFlags) {
         let (dirty, writeback) = page.counts_as_io();
         let through_device = (dirty || writeback) && page.has_mapping();
@@ -35,7 +35,7 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
         Some(Fate::Activated(ActivateReason::Writeback))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn references(&mut self, page: PageFlags) -> References {
         let control = self.shared.control;
         if control.flags.contains(ScanFlags::IGNORE_REFERENCES) {
@@ -55,7 +55,7 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
     }
 
     /// Gets the page a slot in swap, and splits a huge one if it cannot have one whole.
-    #[inline]
+    #[inline(always)]
     pub(super) fn get_swap(&mut self) -> Result<(), Fate> {
         const CANNOT_SPLIT: Fate = Fate::Activated(ActivateReason::CannotSplit);
         if self.is_huge() {
@@ -80,20 +80,20 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
         Err(Fate::Activated(ActivateReason::NoSwap))
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_huge(&self) -> bool {
         self.page.flags().contains(PageFlags::THP)
     }
 
     /// A page that was split counts as one page from then on; its tails are scanned by themselves.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle_split(&mut self) {
         if self.state.pages > 1 && self.state.scans > 0 {
             self.state.pages = self.page.base_pages().clamp(1, self.state.pages);
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn unmap(&mut self) -> Result<(), Fate> {
         let before = self.page.flags();
         let control = self.shared.control;
@@ -126,7 +126,7 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
     }
 
     /// Writes the page out. `Ok` if it is clean and locked afterwards.
-    #[inline]
+    #[inline(always)]
     pub(super) fn write_out(&mut self) -> Result<(), Fate> {
         match self.ops.write_out(self.page) {
             PageOut::Keep => return Err(Fate::Kept(KeepReason::NotWritten)),
@@ -153,7 +153,7 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
     }
 
     /// Takes an unmapped, clean page out of memory: its buffers, its cache, the page itself.
-    #[inline]
+    #[inline(always)]
     pub(super) fn release(&mut self) -> Result<Fate, Fate> {
         if self.page.flags().contains(PageFlags::PRIVATE) {
             if self.ops.release_buffers(self.page) == Attempt::Refused {
@@ -178,7 +178,7 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
     }
 
     /// Activates the page, unless it is mlocked.
-    #[inline]
+    #[inline(always)]
     pub(super) fn activate(&mut self, fate: Fate) -> Fate {
         let page = self.page.flags();
         let swap_full = page.contains(PageFlags::SWAP_CACHE) && self.ops.is_swap_full(self.page);
@@ -193,7 +193,7 @@ impl<O: PageOps, L: PinPolicy> Step<'_, '_, O, L> {
         fate
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn unlock(&mut self) {
         if core::mem::replace(&mut self.state.locked, false) {
             self.ops.unlock(self.page);
