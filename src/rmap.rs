@@ -141,6 +141,62 @@ impl fmt::Display for Outcome {
 /// # Errors
 ///
 /// [`UnmapError`] for inconsistent input and for a method of `rmap` that failed.
+///
+/// # Examples
+///
+/// A page that one VMA maps with one entry:
+///
+/// ```
+/// # use core::convert::Infallible;
+/// # use pinfold::{Cleared, Entry, FlushMode, NewEntry, PageTables, PteFlags};
+/// # use std::cell::Cell;
+/// # struct Frame { maps: Cell<u32> }
+/// # impl pinfold::PageLike for Frame {
+/// #     fn flags(&self) -> pinfold::PageFlags { pinfold::PageFlags::PAGE_CACHE }
+/// #     fn ref_count(&self) -> i32 { 2 + self.maps.get() as i32 }
+/// #     fn map_count(&self) -> u32 { self.maps.get() }
+/// # }
+/// # struct Walk<'a> { page: &'a Frame, vmas: u32, pte: Option<PteFlags> }
+/// # impl PageTables for Walk<'_> {
+/// #     type Error = Infallible;
+/// #     fn next_entry(&mut self) -> Result<Option<Entry>, Infallible> {
+/// #         Ok(self.pte.map(|flags| Entry { address: 0x1000, flags }))
+/// #     }
+/// #     fn test_and_clear_young(&mut self, _: &Entry) -> bool { false }
+/// #     fn clear(&mut self, _: &Entry, _: FlushMode) -> Result<Cleared, Infallible> {
+/// #         Ok(Cleared { flags: self.pte.take().unwrap_or_default(), deferred: false })
+/// #     }
+/// #     fn install(&mut self, _: &Entry, _: NewEntry) {}
+/// #     fn set_page_dirty(&mut self) {}
+/// #     fn remove_rmap(&mut self, _: &Entry) { self.page.maps.set(0); }
+/// # }
+/// use pinfold::{
+///     FlushDebt, NextVma, Outcome, PlainVma, Rmap, UnmapFlags, UnmapRequest, VmFlags,
+///     try_to_unmap,
+/// };
+///
+/// // `Walk` is a `PageTables` over the entry; `Frame` is a page of the page cache.
+/// impl Rmap for Walk<'_> {
+///     type Vma = PlainVma;
+///
+///     fn next_vma(&mut self) -> NextVma<PlainVma> {
+///         if self.vmas == 0 {
+///             return NextVma::End;
+///         }
+///         self.vmas -= 1;
+///         let vma = PlainVma { flags: VmFlags::empty(), range: 0x1000..0x2000 };
+///         NextVma::Found { vma, address: 0x1000 }
+///     }
+/// }
+///
+/// let page = Frame { maps: Cell::new(1) };
+/// let mut walk = Walk { page: &page, vmas: 1, pte: Some(PteFlags::WRITABLE) };
+/// let request = UnmapRequest::new(UnmapFlags::BATCH_FLUSH)?;
+/// let mut debt = FlushDebt::none();
+/// assert_eq!(try_to_unmap(&page, &request, &mut walk, &mut debt), Ok(Outcome::Unmapped));
+/// debt.flush(|| { /* flush all TLBs */ });
+/// # Ok::<(), pinfold::BadFlags>(())
+/// ```
 pub fn try_to_unmap<P, R, L>(
     page: &P,
     request: &UnmapRequest<L>,

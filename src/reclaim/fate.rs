@@ -22,6 +22,24 @@ const MAX_SCANS: u32 = 16;
 ///
 /// No TLB flush is owed and the page is not locked when it returns. `stats` counts the page. Whoever
 /// has many pages uses [`LruScan`](super::LruScan), which flushes once for each batch.
+///
+/// # Examples
+///
+/// The embedder is that of the example of [`Lists`](super::Lists):
+///
+#[doc = include_str!("example_embedder.md")]
+/// use pinfold::pin::PinKind;
+/// use pinfold::reclaim::{Fate, KeepReason, ScanControl, ScanFlags, Stats, shrink_page};
+///
+/// frames[7].count.pin(PinKind::Short)?;
+/// let control = ScanControl::new(ScanFlags::direct());
+/// let mut stats = Stats::default();
+/// let fate = shrink_page(&&frames[6], &control, &mut node, &mut stats);
+/// assert_eq!(fate, Fate::Freed);
+/// let fate = shrink_page(&&frames[7], &control, &mut node, &mut stats);
+/// assert!(matches!(fate, Fate::Kept(KeepReason::Pinned(_))));
+/// # Ok::<(), pinfold::pin::PinError>(())
+/// ```
 #[inline]
 pub fn shrink_page<O, L>(
     page: &O::Page,

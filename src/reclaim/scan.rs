@@ -33,6 +33,23 @@ use crate::policy::{Context, PinPolicy};
 /// file pages and anonymous ones are left to scan, only these are, at all priorities but the
 /// hardest, as in Linux (`file_is_tiny`, `get_scan_count`). Parked pages are on no list and cost
 /// nothing.
+///
+/// # Examples
+///
+/// 40 pages on a list, of which one is pinned; the embedder is that of the example of [`Lists`]:
+///
+#[doc = include_str!("example_embedder.md")]
+/// use pinfold::pin::PinKind;
+/// use pinfold::reclaim::{LruScan, Progress, ScanControl, ScanFlags};
+///
+/// // A device has pinned page 7.
+/// frames[7].count.pin(PinKind::Short)?;
+/// let control = ScanControl::new(ScanFlags::direct());
+/// let mut scan = LruScan::new(u64::MAX);
+/// assert_eq!(scan.run(&mut node, &control), Progress::Exhausted);
+/// assert_eq!((scan.reclaimed(), node.free.contains(&7)), (39, false));
+/// # Ok::<(), pinfold::pin::PinError>(())
+/// ```
 pub struct LruScan {
     target: u64,
     others: u64,
