@@ -7,7 +7,7 @@
 use core::cell::Cell;
 use core::convert::Infallible;
 use core::error::Error;
-use pinfold::conformance::{Answers, Faults, Machine, OneVma, TestPage, Told, Vmas};
+use pinfold::conformance::{Answers, Faults, Machine, OneVma, Recorded, TestPage, Vmas};
 use pinfold::pin::PinKind;
 use pinfold::unmap::decide::Inconsistency;
 use pinfold::unmap::{FlushDebt, UnmapError, Verdict};
@@ -89,7 +89,7 @@ fn walk<L: PinPolicy>(
     (range, address, machine_base): (core::ops::Range<u64>, u64, u64),
     (flags, policy): (UnmapFlags, L),
     bits: &[PteFlags],
-) -> (Ending, Told) {
+) -> (Ending, Recorded) {
     let vma = PlainVma {
         flags: VmFlags::empty(),
         range,
@@ -126,7 +126,7 @@ fn refused_at_once(
         assert_eq!(error, expected);
         assert_eq!(error.to_string(), text);
         assert!(error.source().is_none(), "{error}");
-        assert_eq!(told, Told::default(), "{text}");
+        assert_eq!(told, Recorded::default(), "{text}");
     }
 }
 
@@ -151,10 +151,10 @@ fn refused_at_entry(
         format!("{what:?} at {machine_base:#x}")
     );
     assert!(failure.source().is_none());
-    let told_of_range = Told {
+    let told_of_range = Recorded {
         begins: 1,
         ends: 1,
-        ..Told::default()
+        ..Recorded::default()
     };
     assert_eq!(told, told_of_range);
 }

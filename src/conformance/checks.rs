@@ -2,7 +2,7 @@
 
 use super::{BuildPage, Case, PageState, Reach, Rng, observe};
 use crate::debug::debug_fields;
-use crate::invariants::{self, Broken, How};
+use crate::invariants::{self, Broken, WalkEnd};
 use crate::page::PageLike;
 use crate::pin::{Biased, PinKind, PinReading, Refined};
 use crate::policy::{IgnorePins, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned};
@@ -13,13 +13,13 @@ use core::fmt;
 /// What became of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum What {
+pub enum CaseOutcome {
     /// The representation cannot hold the page.
     Unrepresentable,
     /// It was run, and every invariant held.
     Held {
         /// How the walk ended.
-        how: How,
+        how: WalkEnd,
         /// How many entries it took.
         taken: u32,
         /// Whether a pin appeared while an entry was being cleared.
@@ -33,7 +33,10 @@ pub enum What {
 /// # Errors
 ///
 /// The first invariant that does not hold.
-pub fn check_case<P: BuildPage, L: PinPolicy>(case: &Case, policy: L) -> Result<What, Broken> {
+pub fn check_case<P: BuildPage, L: PinPolicy>(
+    case: &Case,
+    policy: L,
+) -> Result<CaseOutcome, Broken> {
     check_reach::<P, L>(case, &policy, Reach::OneVma)
 }
 
@@ -41,12 +44,12 @@ fn check_reach<P: BuildPage, L: PinPolicy>(
     case: &Case,
     policy: &L,
     reach: Reach,
-) -> Result<What, Broken> {
+) -> Result<CaseOutcome, Broken> {
     let Some(observed) = observe::<P, L>(case, policy, reach) else {
-        return Ok(What::Unrepresentable);
+        return Ok(CaseOutcome::Unrepresentable);
     };
     observed.check_all()?;
-    Ok(What::Held {
+    Ok(CaseOutcome::Held {
         how: observed.ending().how,
         taken: invariants::gone(&observed.walk()),
         pin_appeared: observed.walk().pin_appeared.is_some(),
@@ -90,8 +93,8 @@ debug_fields!(Tally {
 });
 
 impl Tally {
-    fn add(&mut self, what: What) {
-        let What::Held {
+    fn add(&mut self, what: CaseOutcome) {
+        let CaseOutcome::Held {
             how,
             taken,
             pin_appeared,
@@ -103,10 +106,10 @@ impl Tally {
         count(&mut self.walks, 1);
         count(&mut self.taken, taken);
         count(&mut self.skips, how.is_pin_skip().into());
-        let stopped = matches!(how, How::InVma(Verdict::Stopped(_)));
+        let stopped = matches!(how, WalkEnd::InVma(Verdict::Stopped(_)));
         count(&mut self.stops, stopped.into());
-        count(&mut self.failures, (how == How::Failed).into());
-        let contended = how == How::InAll(Outcome::Contended);
+        count(&mut self.failures, (how == WalkEnd::Failed).into());
+        let contended = how == WalkEnd::InAll(Outcome::Contended);
         count(&mut self.contended, contended.into());
         count(&mut self.pins_appeared, pin_appeared.into());
     }

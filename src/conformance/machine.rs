@@ -1,6 +1,6 @@
 //! A small machine around one page in one VMA, which counts the calls that it gets.
 
-use super::{TestPage, Told};
+use super::{Recorded, TestPage};
 use crate::debug::debug_fields;
 use crate::flags::{PageFlags, PteFlags};
 use crate::invariants::EntryKind;
@@ -83,7 +83,7 @@ pub struct Machine<'a, P: ?Sized, const N: usize> {
     len: usize,
     base: u64,
     next: usize,
-    told: Told,
+    told: Recorded,
     write_at: Option<usize>,
     pin_appeared: Option<usize>,
     written: Option<usize>,
@@ -123,7 +123,7 @@ impl<'a, P: TestPage + ?Sized, const N: usize> Machine<'a, P, N> {
             len: entries.len().min(N),
             base,
             next: 0,
-            told: Told::default(),
+            told: Recorded::default(),
             write_at: None,
             pin_appeared: None,
             written: None,
@@ -160,7 +160,7 @@ impl<'a, P: TestPage + ?Sized, const N: usize> Machine<'a, P, N> {
 
     /// The calls so far.
     #[must_use]
-    pub const fn told(&self) -> &Told {
+    pub const fn told(&self) -> &Recorded {
         &self.told
     }
 

@@ -51,11 +51,11 @@ mod faults;
 mod lists;
 mod machine;
 mod observe;
-mod told;
+mod recorded;
 mod vmas;
 
 pub use case::{Case, MAX_ENTRIES, MAX_VMAS, Rng};
-pub use checks::{SuiteFailure, Tally, What, check_case, check_page, check_readings, suite};
+pub use checks::{CaseOutcome, SuiteFailure, Tally, check_case, check_page, check_readings, suite};
 pub use faults::{Fallible, Faults, Injected};
 pub use lists::{
     Act, ListsBroken, ListsFailure, ListsTally, MAX_PAGES, NewPage, SeenPage, Stale, TestLists,
@@ -63,7 +63,7 @@ pub use lists::{
 };
 pub use machine::{Answers, EntrySlot, EntryState, Machine};
 pub use observe::{Observed, Reach, observe};
-pub use told::Told;
+pub use recorded::Recorded;
 pub use vmas::{OneVma, Vmas};
 
 use crate::debug::debug_fields;

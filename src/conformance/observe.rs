@@ -5,7 +5,9 @@ use super::{
 };
 use crate::debug::debug_fields;
 use crate::flags::{PageFlags, PteFlags, VmFlags};
-use crate::invariants::{self, Asked, Books, Broken, Ending, EntryAt, EntryKind, Snapshot, Walk};
+use crate::invariants::{
+    self, Broken, Ending, EntryAt, EntryKind, Snapshot, Walk, WalkCounts, WalkRequest,
+};
 use crate::pin::{PinKind, PinReading, Pins};
 use crate::policy::PinPolicy;
 use crate::rmap::try_to_unmap;
@@ -27,7 +29,7 @@ pub enum Reach {
 /// A case that was run: the world before it and after it.
 #[derive(Clone)]
 pub struct Observed {
-    asked: Asked,
+    asked: WalkRequest,
     before: Record,
     after: Record,
     ending: Ending,
@@ -57,7 +59,7 @@ struct Record {
     longterm: u32,
     entries: [EntryAt; MAX_ENTRIES],
     len: usize,
-    books: Books,
+    books: WalkCounts,
 }
 
 debug_fields!(Record {
@@ -152,7 +154,7 @@ pub fn observe<P: BuildPage, L: PinPolicy>(
 ) -> Option<Observed> {
     let page = P::build(&case.page)?;
     let request = UnmapRequest::under(case.flags, policy).ok()?;
-    let asked = Asked::new(case.flags, policy, request.context());
+    let asked = WalkRequest::new(case.flags, policy, request.context());
     let unpinned = !policy.mode().reads_pins() || L::Reading::read(&page) == Pins::None;
     let faults = Faults::at(case.fail);
     let share = Share::new(case, reach)?;
@@ -275,7 +277,7 @@ impl Share {
     }
 
     fn record<P: BuildPage>(&self, case: &Case, page: &P, world: &World<'_, P>) -> Record {
-        let mut books = Books::default();
+        let mut books = WalkCounts::default();
         let mut entries = [NO_ENTRY; MAX_ENTRIES];
         let mut pins = case.page.pins().total;
         let mut longterm = case.page.longterm;

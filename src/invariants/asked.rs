@@ -57,7 +57,7 @@ impl Counted {
 
 /// What was asked of a walk, and what its policy makes of pins.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
+pub struct WalkRequest {
     /// The flags.
     pub flags: UnmapFlags,
     reclaim: Counted,
@@ -68,7 +68,7 @@ pub struct Asked {
     pub second_look: bool,
 }
 
-debug_fields!(Asked {
+debug_fields!(WalkRequest {
     flags,
     reclaim,
     demote,
@@ -77,7 +77,7 @@ debug_fields!(Asked {
     second_look,
 });
 
-impl Asked {
+impl WalkRequest {
     /// What `policy` makes of a request with these flags in this context.
     #[must_use]
     pub fn new<L: PinPolicy>(flags: UnmapFlags, policy: &L, context: Context) -> Self {

@@ -17,17 +17,17 @@
 //! # Examples
 //!
 //! ```
-//! use pinfold::invariants::{self, Asked, Broken, Ending, EntryAt, EntryKind, How, Snapshot, Walk};
+//! use pinfold::invariants::{self, WalkRequest, Broken, Ending, EntryAt, EntryKind, WalkEnd, Snapshot, Walk};
 //! use pinfold::{PteFlags, SkipOpportunistic, UnmapFlags, Verdict, VmFlags};
 //!
 //! let entry = |kind, flags| EntryAt { address: 0x1000, kind, flags, vma: VmFlags::empty() };
 //! let before = [entry(EntryKind::Present, PteFlags::DIRTY)];
 //! let after = [entry(EntryKind::Empty, PteFlags::empty())];
 //! let walk = Walk {
-//!     asked: Asked::new(UnmapFlags::empty(), &<SkipOpportunistic>::new(), Default::default()),
+//!     asked: WalkRequest::new(UnmapFlags::empty(), &<SkipOpportunistic>::new(), Default::default()),
 //!     before: Snapshot { refs: 2, maps: 1, entries: &before, ..Snapshot::EMPTY },
 //!     after: Snapshot { refs: 1, maps: 0, entries: &after, ..Snapshot::EMPTY },
-//!     ending: Ending::new(How::InVma(Verdict::Done)),
+//!     ending: Ending::new(WalkEnd::InVma(Verdict::Done)),
 //!     pin_appeared: None,
 //! };
 //! assert_eq!(
@@ -43,7 +43,7 @@ mod effects;
 mod pins;
 mod walk;
 
-pub use asked::{Asked, Counted};
+pub use asked::{Counted, WalkRequest};
 pub use broken::Broken;
 pub use effects::{
     bits_carried, counters, dirty_kept, flushes, in_place, nothing_lost, notifier, slots,
@@ -92,7 +92,7 @@ pub struct EntryAt {
 ///
 /// Only differences between two of them matter.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Books {
+pub struct WalkCounts {
     /// The change of the address space's counters.
     pub counters: CounterDelta,
     /// Mappings that were removed for good.
@@ -117,7 +117,7 @@ pub struct Books {
     pub others: u32,
 }
 
-debug_fields!(Books {
+debug_fields!(WalkCounts {
     counters,
     removed,
     swap_dups,
@@ -131,7 +131,7 @@ debug_fields!(Books {
     others,
 });
 
-impl Books {
+impl WalkCounts {
     /// Both together; saturates.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
@@ -175,7 +175,7 @@ pub struct Snapshot<'a> {
     /// The entries.
     pub entries: &'a [EntryAt],
     /// The calls so far.
-    pub books: Books,
+    pub books: WalkCounts,
 }
 
 debug_fields!([] Snapshot<'_>, Snapshot {
@@ -197,7 +197,7 @@ impl Snapshot<'_> {
         pins: 0,
         longterm: 0,
         entries: &[],
-        books: Books {
+        books: WalkCounts {
             counters: CounterDelta::NONE,
             removed: 0,
             swap_dups: 0,
@@ -217,7 +217,7 @@ impl Snapshot<'_> {
 ///
 /// Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum How {
+pub enum WalkEnd {
     /// One VMA, with this verdict.
     InVma(Verdict),
     /// All VMAs, with this outcome.
@@ -226,7 +226,7 @@ pub enum How {
     Failed,
 }
 
-impl How {
+impl WalkEnd {
     /// Whether nothing may have been touched.
     #[must_use]
     pub const fn is_skip(self) -> bool {
@@ -255,7 +255,7 @@ impl How {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ending {
     /// How it ended.
-    pub how: How,
+    pub how: WalkEnd,
     /// For how many entries a flush is owed.
     pub deferred: u32,
     /// Whether one of these was dirty.
@@ -265,7 +265,7 @@ pub struct Ending {
 impl Ending {
     /// A walk that ended so, with no flush owed.
     #[must_use]
-    pub const fn new(how: How) -> Self {
+    pub const fn new(how: WalkEnd) -> Self {
         Self {
             how,
             deferred: 0,
@@ -277,8 +277,8 @@ impl Ending {
     #[must_use]
     pub const fn of_walk<E>(result: &Result<Verdict, UnmapError<E>>, debt: &FlushDebt) -> Self {
         let how = match result {
-            Ok(verdict) => How::InVma(*verdict),
-            Err(_) => How::Failed,
+            Ok(verdict) => WalkEnd::InVma(*verdict),
+            Err(_) => WalkEnd::Failed,
         };
         Self::new(how).owing(debt)
     }
@@ -287,8 +287,8 @@ impl Ending {
     #[must_use]
     pub const fn of_all<E>(result: &Result<Outcome, UnmapError<E>>, debt: &FlushDebt) -> Self {
         let how = match result {
-            Ok(outcome) => How::InAll(*outcome),
-            Err(_) => How::Failed,
+            Ok(outcome) => WalkEnd::InAll(*outcome),
+            Err(_) => WalkEnd::Failed,
         };
         Self::new(how).owing(debt)
     }
@@ -306,7 +306,7 @@ impl Ending {
 #[derive(Debug, Clone)]
 pub struct Walk<'a> {
     /// What was asked.
-    pub asked: Asked,
+    pub asked: WalkRequest,
     /// The world before.
     pub before: Snapshot<'a>,
     /// The world after.

@@ -53,7 +53,7 @@ fn same_entries(walk: &Walk<'_>) -> Holds {
 /// what was asked.
 ///
 /// A huge mapping of it is not split either. A poisoned page and a forced request are exempt, and
-/// nothing else: see [`Asked::counted`](super::Asked::counted).
+/// nothing else: see [`WalkRequest::counted`](super::WalkRequest::counted).
 ///
 /// # Errors
 ///

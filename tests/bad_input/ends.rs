@@ -1,7 +1,7 @@
 //! Counts, sizes and addresses at their ends.
 
 use crate::{ADDRESS, BITS, Odd, VMA, refused_at_once, taken, vmas, walk};
-use pinfold::conformance::{Faults, Told};
+use pinfold::conformance::{Faults, Recorded};
 use pinfold::pin::{Biased, PinReading, Pins, Refined};
 use pinfold::unmap::{FlushDebt, UnmapError, Verdict};
 use pinfold::{
@@ -20,7 +20,7 @@ fn reference_counts_at_their_ends() {
         let none = UnmapFlags::empty();
         let (skipped, told) = walk(&page, place.clone(), (none, SkipPinned), &[BITS]);
         assert!(matches!(skipped.unwrap(), Verdict::NextVma(_)), "{refs}");
-        assert_eq!(told, Told::default());
+        assert_eq!(told, Recorded::default());
         let (skipped, told) = walk(
             &page,
             place.clone(),
@@ -28,7 +28,7 @@ fn reference_counts_at_their_ends() {
             &[BITS],
         );
         assert!(matches!(skipped.unwrap(), Verdict::SkipPage(_)), "{refs}");
-        assert_eq!(told, Told::default());
+        assert_eq!(told, Recorded::default());
         let (done, told) = walk(&page, place, (none, IgnorePins), &[BITS]);
         assert_eq!(done, Ok(Verdict::Done), "{refs}");
         assert_eq!(told.books().removed, 1, "{refs}");

@@ -6,7 +6,7 @@ use pinfold::conformance::{
     BuildPage, Case, Fallible, Injected, Observed, Reach, check_case, check_page, check_readings,
     observe,
 };
-use pinfold::invariants::{self, Broken, How, Walk};
+use pinfold::invariants::{self, Broken, Walk, WalkEnd};
 use pinfold::pin::{Biased, PinKind, Refined};
 use pinfold::{
     IgnorePins, Outcome, PinMode, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned,
@@ -129,10 +129,10 @@ fn forced_goes_on<P: BuildPage, L: PinPolicy>(
 }
 
 /// How a walk ends after this call.
-pub(crate) fn ends_as(hit: Injected) -> How {
+pub(crate) fn ends_as(hit: Injected) -> WalkEnd {
     match hit.method {
-        Fallible::NextVma => How::InAll(Outcome::Contended),
-        _ => How::Failed,
+        Fallible::NextVma => WalkEnd::InAll(Outcome::Contended),
+        _ => WalkEnd::Failed,
     }
 }
 

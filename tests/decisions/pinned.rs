@@ -6,7 +6,7 @@
 use crate::pages::PlainCells;
 use core::convert::Infallible;
 use pinfold::conformance::{Answers, Case, MAX_VMAS, Observed, PageState, Reach, observe};
-use pinfold::invariants::{self, EntryKind, How};
+use pinfold::invariants::{self, EntryKind, WalkEnd};
 use pinfold::pin::{PinKind, Pins, Refined};
 use pinfold::reclaim::{
     Fate, PageOps, Referenced, Removal, ScanControl, ScanFlags, Stats, shrink_page,
@@ -298,7 +298,7 @@ fn a_pmd_of_a_page_that_is_not_huge_is_never_taken() {
         let entry = walk.after.entries[0];
         assert_eq!(entry.kind, EntryKind::Present, "{reach:?}, {case:?}");
         if case.flags.contains(UnmapFlags::MIGRATION) && walk.after.books.begins > 0 {
-            assert_eq!(walk.ending.how, How::Failed, "{reach:?}, {case:?}");
+            assert_eq!(walk.ending.how, WalkEnd::Failed, "{reach:?}, {case:?}");
             migrations += 1;
         }
     });

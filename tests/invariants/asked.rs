@@ -1,7 +1,7 @@
 //! Which pins count against what was asked.
 
 use crate::story::SWAP;
-use pinfold::invariants::{Asked, Counted, Snapshot};
+use pinfold::invariants::{Counted, Snapshot, WalkRequest};
 use pinfold::pin::{Pins, Refined};
 use pinfold::{
     Context, IgnorePins, Operation, PageFlags, PinMode, PinPolicy, PinVerdict, Requester,
@@ -107,7 +107,7 @@ fn only_what_a_pin_may_hinder_is_counted() {
         Reclaim, Demote, Migrate, Split, Unmap, Munlock, Poison, Free,
     ] {
         for (operation, flags, page, hindered) in rows {
-            let asked = Asked::new(flags, &Only::<true>(stopped), BACKGROUND);
+            let asked = WalkRequest::new(flags, &Only::<true>(stopped), BACKGROUND);
             let counts = hindered && stopped == operation;
             let expected = if counts {
                 Counted::Any
@@ -127,7 +127,7 @@ fn only_what_a_pin_may_hinder_is_counted() {
 #[test]
 fn only_who_reads_pins_looks_twice() {
     fn looks_twice<L: PinPolicy>(policy: &L) -> bool {
-        Asked::new(UnmapFlags::empty(), policy, Context::default()).second_look
+        WalkRequest::new(UnmapFlags::empty(), policy, Context::default()).second_look
     }
     assert!(looks_twice(&<SkipOpportunistic>::new()));
     assert!(looks_twice(&Only::<true>(Operation::Reclaim)));

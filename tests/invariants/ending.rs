@@ -2,7 +2,7 @@
 
 use crate::story::{SWAP, TAKEN};
 use pinfold::conformance::{Fallible, Faults, Injected};
-use pinfold::invariants::{Ending, How};
+use pinfold::invariants::{Ending, WalkEnd};
 use pinfold::pin::Pins;
 use pinfold::unmap::{Stop, UnmapError};
 use pinfold::{
@@ -21,20 +21,20 @@ fn a_skip_is_a_verdict_that_touches_nothing() {
     let stopped = Verdict::Stopped(Stop::PinAppeared(PINS));
     // How the walk ended, whether it skipped, whether for the pins.
     let rows = [
-        (How::InVma(Verdict::Done), false, false),
-        (How::InVma(Verdict::Unshared), false, false),
-        (How::InVma(Verdict::NotLocked), true, false),
-        (How::InVma(Verdict::NotMigratable), true, false),
-        (How::InVma(Verdict::NextVma(PINS)), true, true),
-        (How::InVma(Verdict::SkipPage(PINS)), true, true),
-        (How::InVma(Verdict::Refused(PINS)), true, true),
-        (How::InVma(stopped), false, false),
-        (How::InAll(Outcome::Unmapped), false, false),
-        (How::InAll(Outcome::NotFound), false, false),
-        (How::InAll(Outcome::Contended), false, false),
-        (How::InAll(Outcome::Skipped(PINS)), true, true),
-        (How::InAll(Outcome::Refused(PINS)), true, true),
-        (How::Failed, false, false),
+        (WalkEnd::InVma(Verdict::Done), false, false),
+        (WalkEnd::InVma(Verdict::Unshared), false, false),
+        (WalkEnd::InVma(Verdict::NotLocked), true, false),
+        (WalkEnd::InVma(Verdict::NotMigratable), true, false),
+        (WalkEnd::InVma(Verdict::NextVma(PINS)), true, true),
+        (WalkEnd::InVma(Verdict::SkipPage(PINS)), true, true),
+        (WalkEnd::InVma(Verdict::Refused(PINS)), true, true),
+        (WalkEnd::InVma(stopped), false, false),
+        (WalkEnd::InAll(Outcome::Unmapped), false, false),
+        (WalkEnd::InAll(Outcome::NotFound), false, false),
+        (WalkEnd::InAll(Outcome::Contended), false, false),
+        (WalkEnd::InAll(Outcome::Skipped(PINS)), true, true),
+        (WalkEnd::InAll(Outcome::Refused(PINS)), true, true),
+        (WalkEnd::Failed, false, false),
     ];
     for (how, skip, pin_skip) in rows {
         assert_eq!(
@@ -115,15 +115,15 @@ fn an_ending_says_what_the_walk_said() {
             deferred_dirty,
         };
         let (walked, debt) = deferred(bits, None);
-        let done = expected(How::InVma(Verdict::Done));
+        let done = expected(WalkEnd::InVma(Verdict::Done));
         assert_eq!(Ending::of_walk(&walked, &debt), done);
         let outcome = Outcome::NotFound;
         let all = Ending::of_all::<()>(&Ok(outcome), &debt);
-        assert_eq!(all, expected(How::InAll(outcome)));
+        assert_eq!(all, expected(WalkEnd::InAll(outcome)));
     }
     let verdict = Verdict::SkipPage(PINS);
     let skipped = Ending::of_walk::<()>(&Ok(verdict), &FlushDebt::none());
-    assert_eq!(skipped, Ending::new(How::InVma(verdict)));
+    assert_eq!(skipped, Ending::new(WalkEnd::InVma(verdict)));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_failure_says_what_it_leaves() {
         for (call, owed) in [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2)] {
             let (walked, debt) = deferred(bits, Some(call));
             let expected = Ending {
-                how: How::Failed,
+                how: WalkEnd::Failed,
                 deferred: owed,
                 deferred_dirty: owed > 0 && !bits.is_empty(),
             };

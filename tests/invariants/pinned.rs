@@ -2,7 +2,7 @@
 
 use crate::story::{Change, Holds, LEFT, Row, SWAP, Story, TAKEN, changed};
 use pinfold::invariants::{
-    Broken, EntryKind, How, alike, monotone, pinned_stays, second_look, skip_touches_nothing,
+    Broken, EntryKind, WalkEnd, alike, monotone, pinned_stays, second_look, skip_touches_nothing,
 };
 use pinfold::pin::Pins;
 use pinfold::{
@@ -244,13 +244,13 @@ const SAID: [(&str, Change); 2] = [
 #[test]
 fn a_skip_touches_nothing() {
     let skips = [
-        How::InVma(Verdict::NotLocked),
-        How::InVma(Verdict::NotMigratable),
-        How::InVma(Verdict::NextVma(PINS)),
-        How::InVma(Verdict::SkipPage(PINS)),
-        How::InVma(Verdict::Refused(PINS)),
-        How::InAll(Outcome::Skipped(PINS)),
-        How::InAll(Outcome::Refused(PINS)),
+        WalkEnd::InVma(Verdict::NotLocked),
+        WalkEnd::InVma(Verdict::NotMigratable),
+        WalkEnd::InVma(Verdict::NextVma(PINS)),
+        WalkEnd::InVma(Verdict::SkipPage(PINS)),
+        WalkEnd::InVma(Verdict::Refused(PINS)),
+        WalkEnd::InAll(Outcome::Skipped(PINS)),
+        WalkEnd::InAll(Outcome::Refused(PINS)),
     ];
     for how in skips {
         for (what, change) in DIFFERENCES.into_iter().chain(SAID) {
@@ -265,9 +265,9 @@ fn a_skip_touches_nothing() {
 #[test]
 fn what_is_no_skip_may_touch() {
     for how in [
-        How::InVma(Verdict::Done),
-        How::InAll(Outcome::NotFound),
-        How::Failed,
+        WalkEnd::InVma(Verdict::Done),
+        WalkEnd::InAll(Outcome::NotFound),
+        WalkEnd::Failed,
     ] {
         for (what, change) in DIFFERENCES.into_iter().chain(SAID) {
             let rows: [Row; 1] = [(what, change, Ok(()))];
@@ -279,16 +279,16 @@ fn what_is_no_skip_may_touch() {
 #[test]
 fn a_skip_stays_one_with_more_pins() {
     let taking = Story::reclaimed();
-    let pin_skip = How::InVma(Verdict::SkipPage(PINS));
+    let pin_skip = WalkEnd::InVma(Verdict::SkipPage(PINS));
     let broken = Err(Broken::SkipBecameUnmap { taken: 1 });
     for (fewer, expected) in [
         (pin_skip, broken),
-        (How::InVma(Verdict::NextVma(PINS)), broken),
-        (How::InAll(Outcome::Refused(PINS)), broken),
-        (How::InVma(Verdict::NotLocked), Ok(())),
-        (How::InVma(Verdict::Done), Ok(())),
-        (How::InAll(Outcome::Unmapped), Ok(())),
-        (How::Failed, Ok(())),
+        (WalkEnd::InVma(Verdict::NextVma(PINS)), broken),
+        (WalkEnd::InAll(Outcome::Refused(PINS)), broken),
+        (WalkEnd::InVma(Verdict::NotLocked), Ok(())),
+        (WalkEnd::InVma(Verdict::Done), Ok(())),
+        (WalkEnd::InAll(Outcome::Unmapped), Ok(())),
+        (WalkEnd::Failed, Ok(())),
     ] {
         let fewer = Story::untouched(fewer);
         assert_eq!(monotone(&fewer.walk(), &taking.walk()), expected);
@@ -325,7 +325,7 @@ fn alike_walks_leave_alike_worlds() {
         assert_eq!(other(change), Err(Broken::Unlike { what }));
     }
     let what = "how the walk ended";
-    let failed = other(|s| (s.ending.how, s.after.page) = (How::Failed, SWAP));
+    let failed = other(|s| (s.ending.how, s.after.page) = (WalkEnd::Failed, SWAP));
     assert_eq!(failed, Err(Broken::Unlike { what }));
     let what = "what the walk said that it did";
     let said: [Change; 2] = [

@@ -1,7 +1,7 @@
 //! A walk that holds, to be broken in one place.
 
 use pinfold::invariants::{
-    self, Asked, Books, Broken, Ending, EntryAt, EntryKind, How, Snapshot, Walk,
+    self, Broken, Ending, EntryAt, EntryKind, Snapshot, Walk, WalkCounts, WalkEnd, WalkRequest,
 };
 use pinfold::{
     CounterDelta, PageFlags, PinPolicy, PteFlags, SkipOpportunistic, UnmapFlags, Verdict, VmFlags,
@@ -26,7 +26,7 @@ pub(crate) const OTHER: u64 = 0x3000;
 /// A walk that owns its entries.
 #[derive(Clone)]
 pub(crate) struct Story {
-    pub(crate) asked: Asked,
+    pub(crate) asked: WalkRequest,
     pub(crate) before: Snapshot<'static>,
     pub(crate) after: Snapshot<'static>,
     pub(crate) old: Vec<EntryAt>,
@@ -54,7 +54,7 @@ impl Story {
             page: SWAP,
             refs: 5,
             maps: 3,
-            books: Books {
+            books: WalkCounts {
                 counters: CounterDelta {
                     anon: 7,
                     file: 6,
@@ -75,7 +75,7 @@ impl Story {
             },
             ..Snapshot::EMPTY
         };
-        let told = Books {
+        let told = WalkCounts {
             counters: CounterDelta {
                 anon: -1,
                 swap_ents: 1,
@@ -88,7 +88,7 @@ impl Story {
             ends: 1,
             invalidates: 1,
             others: 1,
-            ..Books::default()
+            ..WalkCounts::default()
         };
         Self {
             asked: asked(UnmapFlags::empty()),
@@ -110,13 +110,13 @@ impl Story {
                 entry(LEFT, Present, dirty),
                 entry(OTHER, Swap, PteFlags::SOFT_DIRTY),
             ],
-            ending: Ending::new(How::InVma(Verdict::Done)),
+            ending: Ending::new(WalkEnd::InVma(Verdict::Done)),
             pin_appeared: None,
         }
     }
 
     /// Nothing is done, and this is how the walk ended.
-    pub(crate) fn untouched(how: How) -> Self {
+    pub(crate) fn untouched(how: WalkEnd) -> Self {
         let story = Self::reclaimed();
         Self {
             after: story.before,
@@ -148,7 +148,7 @@ impl Story {
     }
 
     pub(crate) fn ask_by<L: PinPolicy>(&mut self, policy: &L) {
-        self.asked = Asked::new(self.asked.flags, policy, pinfold::Context::default());
+        self.asked = WalkRequest::new(self.asked.flags, policy, pinfold::Context::default());
     }
 
     /// The entry that was taken is in place.
@@ -157,8 +157,8 @@ impl Story {
     }
 }
 
-pub(crate) fn asked(flags: UnmapFlags) -> Asked {
-    Asked::new(
+pub(crate) fn asked(flags: UnmapFlags) -> WalkRequest {
+    WalkRequest::new(
         flags,
         &<SkipOpportunistic>::new(),
         pinfold::Context::default(),

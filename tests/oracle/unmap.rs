@@ -7,7 +7,7 @@ use crate::rows::Row;
 use core::cell::Cell;
 use core::convert::Infallible;
 use deviations::{entry_is_not_lost, expect_halt, refused_after_slot, stand_in_for_pmd};
-use pinfold::conformance::{Answers, EntryState, Machine, TestPage, Told};
+use pinfold::conformance::{Answers, EntryState, Machine, Recorded, TestPage};
 use pinfold::pin::{PinCount, PinKind};
 use pinfold::{
     CounterDelta, FlushDebt, IgnorePins, PageFlags, PageLike, PinPolicy, PlainVma, PteFlags,
@@ -202,7 +202,7 @@ fn inputs(row: &Row) -> Inputs {
 }
 
 fn ours(inputs: &Inputs, goes_on: bool, machine: &Machine<'_, OraclePage, MAX_ENTRIES>) -> Outputs {
-    let told: &Told = machine.told();
+    let told: &Recorded = machine.told();
     Outputs {
         goes_on,
         entries: machine

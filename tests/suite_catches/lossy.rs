@@ -3,7 +3,7 @@
 use crate::pages::PlainCells;
 use core::convert::Infallible;
 use pinfold::conformance::{BuildPage, Case, Machine};
-use pinfold::invariants::{self, Asked, Broken, Ending, EntryAt, Snapshot, Walk};
+use pinfold::invariants::{self, Broken, Ending, EntryAt, Snapshot, Walk, WalkRequest};
 use pinfold::{
     Attempt, Cleared, CounterDelta, Entry, FlushDebt, FlushMode, IgnorePins, NewEntry, PageLike,
     PageTables, PlainVma, PteFlags, UnmapRequest, try_to_unmap_one,
@@ -12,7 +12,7 @@ use pinfold::{
 const BASE: u64 = 0x10_0000;
 const N: usize = 8;
 
-type Told<T> = Result<T, Infallible>;
+type Recorded<T> = Result<T, Infallible>;
 /// What becomes of an entry on its way into the page table.
 type Change = fn(NewEntry) -> NewEntry;
 
@@ -25,13 +25,13 @@ struct Lossy<'w, 'a> {
 impl PageTables for Lossy<'_, '_> {
     type Error = Infallible;
 
-    fn next_entry(&mut self) -> Told<Option<Entry>> {
+    fn next_entry(&mut self) -> Recorded<Option<Entry>> {
         self.machine.next_entry()
     }
     fn test_and_clear_young(&mut self, entry: &Entry) -> bool {
         self.machine.test_and_clear_young(entry)
     }
-    fn clear(&mut self, entry: &Entry, flush: FlushMode) -> Told<Cleared> {
+    fn clear(&mut self, entry: &Entry, flush: FlushMode) -> Recorded<Cleared> {
         self.machine.clear(entry, flush)
     }
     fn install(&mut self, entry: &Entry, new: NewEntry) {
@@ -43,7 +43,7 @@ impl PageTables for Lossy<'_, '_> {
     fn remove_rmap(&mut self, entry: &Entry) {
         self.machine.remove_rmap(entry);
     }
-    fn split_huge_pmd(&mut self, freeze: bool) -> Told<()> {
+    fn split_huge_pmd(&mut self, freeze: bool) -> Recorded<()> {
         self.machine.split_huge_pmd(freeze)
     }
     fn count(&mut self, delta: CounterDelta) {
@@ -109,7 +109,7 @@ fn walk(case: &Case, change: Change) -> Result<(), Broken> {
     let result = try_to_unmap_one(&page, &vma, BASE, &request, &mut lossy, &mut debt);
     let new = entries(&machine, case);
     invariants::walk(&Walk {
-        asked: Asked::new(case.flags, &IgnorePins, request.context()),
+        asked: WalkRequest::new(case.flags, &IgnorePins, request.context()),
         before,
         after: snapshot(&page, &machine, &new),
         ending: Ending::of_walk(&result, &debt),

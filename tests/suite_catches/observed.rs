@@ -7,7 +7,7 @@ use pinfold::conformance::{
     Answers, BuildPage, Case, EntryState, Fallible, Faults, Injected, MAX_ENTRIES, Machine, Reach,
     observe,
 };
-use pinfold::invariants::{Broken, EntryAt, EntryKind, How, Walk};
+use pinfold::invariants::{Broken, EntryAt, EntryKind, Walk, WalkEnd};
 use pinfold::pin::PinKind;
 use pinfold::unmap::{Entry, FlushMode, PageTables};
 use pinfold::{
@@ -156,7 +156,7 @@ fn a_contended_reverse_map_ends_the_walk_with_what_is_left_in_place() {
         .map(run)
         .filter(|run| run.hit().is_some_and(|hit| hit.method == Fallible::NextVma))
         .map(|run| {
-            assert_eq!(run.ending().how, How::InAll(Outcome::Contended));
+            assert_eq!(run.ending().how, WalkEnd::InAll(Outcome::Contended));
             assert_eq!(run.check_all(), Ok(()));
             gone(&run.walk())
         })

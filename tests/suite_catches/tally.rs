@@ -4,7 +4,7 @@ use crate::pages::{FramePage, LargePage, PlainCells, WordPage};
 use pinfold::conformance::{
     BuildPage, Case, Fallible, Observed, Reach, Rng, Tally, observe, suite,
 };
-use pinfold::invariants::{EntryKind, How};
+use pinfold::invariants::{EntryKind, WalkEnd};
 use pinfold::pin::{Biased, Refined};
 use pinfold::unmap::Verdict;
 use pinfold::{IgnorePins, PinPolicy, SkipLongterm, SkipOpportunistic, SkipPinned};
@@ -21,8 +21,8 @@ fn count(tally: &mut Tally, observed: &Observed) {
         gone.filter(|(old, new)| old.kind == EntryKind::Present && new.kind != EntryKind::Present);
     tally.taken += gone.count() as u64;
     tally.skips += u64::from(ending.how.is_pin_skip());
-    tally.stops += u64::from(matches!(ending.how, How::InVma(Verdict::Stopped(_))));
-    tally.failures += u64::from(ending.how == How::Failed);
+    tally.stops += u64::from(matches!(ending.how, WalkEnd::InVma(Verdict::Stopped(_))));
+    tally.failures += u64::from(ending.how == WalkEnd::Failed);
     tally.contended += u64::from(
         observed
             .hit()

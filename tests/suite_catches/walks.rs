@@ -3,8 +3,8 @@
 use crate::liar::{Answer, Liar, Lie, with_lie};
 use crate::pages::{CountedPage, FramePage, LargePage, PackedPage, PlainCells, WordPage};
 use pinfold::conformance::{
-    Answers, BuildPage, Case, MAX_ENTRIES, PageState, Reach, Rng, SuiteFailure, What, check_case,
-    observe, suite,
+    Answers, BuildPage, Case, CaseOutcome, MAX_ENTRIES, PageState, Reach, Rng, SuiteFailure,
+    check_case, observe, suite,
 };
 use pinfold::invariants::{self, Broken};
 use pinfold::pin::{Biased, PinKind, PinReading, Pins};
@@ -43,7 +43,11 @@ fn pinned(kind: PinKind) -> Case {
     case().with_pin(kind)
 }
 
-fn check<P: BuildPage, L: PinPolicy>(lie: Lie, case: &Case, policy: L) -> Result<What, Broken> {
+fn check<P: BuildPage, L: PinPolicy>(
+    lie: Lie,
+    case: &Case,
+    policy: L,
+) -> Result<CaseOutcome, Broken> {
     with_lie(lie, || check_case::<Liar<P>, L>(case, policy))
 }
 
@@ -51,7 +55,10 @@ fn check<P: BuildPage, L: PinPolicy>(lie: Lie, case: &Case, policy: L) -> Result
 fn a_right_page_holds() {
     let policy = <SkipOpportunistic>::new();
     let held = check_case::<PlainCells, _>(&case(), policy);
-    assert!(matches!(held, Ok(What::Held { taken: 3, .. })), "{held:?}");
+    assert!(
+        matches!(held, Ok(CaseOutcome::Held { taken: 3, .. })),
+        "{held:?}"
+    );
     let too_many = Case {
         page: PageState {
             unexplained: u32::MAX,
@@ -60,7 +67,7 @@ fn a_right_page_holds() {
         ..case()
     };
     let held = check_case::<PlainCells, _>(&too_many, policy);
-    assert_eq!(held, Ok(What::Unrepresentable));
+    assert_eq!(held, Ok(CaseOutcome::Unrepresentable));
 }
 
 #[test]

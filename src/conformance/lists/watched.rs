@@ -5,7 +5,9 @@ use super::rules::done;
 use super::{ListsBroken, Stale, TestLists};
 use crate::conformance::MAX_ENTRIES;
 use crate::flags::{PteFlags, VmFlags};
-use crate::invariants::{self, Asked, Books, Broken, Ending, EntryAt, EntryKind, Snapshot, Walk};
+use crate::invariants::{
+    self, Broken, Ending, EntryAt, EntryKind, Snapshot, Walk, WalkCounts, WalkRequest,
+};
 use crate::pin::PinKind;
 use crate::policy::PinPolicy;
 use crate::rmap::{NextVma, Outcome, Rmap, try_to_unmap};
@@ -24,7 +26,7 @@ struct Record {
 }
 
 impl Record {
-    fn of<B: TestLists>(lists: &B, state: &State<'_>, id: usize, books: Books) -> Self {
+    fn of<B: TestLists>(lists: &B, state: &State<'_>, id: usize, books: WalkCounts) -> Self {
         let mut entries = [EntryAt {
             address: 0,
             kind: EntryKind::Empty,
@@ -75,7 +77,7 @@ impl<B: TestLists> Checked<'_, '_, B> {
         debt: &mut FlushDebt,
     ) -> Result<Outcome, UnmapError<B::Error>> {
         let id = self.enter("unmap", page);
-        let before = Record::of(self.lists, &self.state, id, Books::default());
+        let before = Record::of(self.lists, &self.state, id, WalkCounts::default());
         let own = self.state.choices.one_in(4);
         let mut seen = Seen::default();
         let mut owed = FlushDebt::none();
@@ -102,7 +104,7 @@ impl<B: TestLists> Checked<'_, '_, B> {
         }
         let after = Record::of(self.lists, &self.state, id, seen.books);
         let walk = Walk {
-            asked: Asked::new(request.flags(), request.policy(), request.context()),
+            asked: WalkRequest::new(request.flags(), request.policy(), request.context()),
             before: before.snapshot(),
             after: after.snapshot(),
             ending: Ending::of_all(&result, &owed),
@@ -150,7 +152,7 @@ fn without_books(mut walk: Walk<'_>) -> Result<(), Broken> {
 /// What a walk reported, and what happened meanwhile.
 #[derive(Default)]
 struct Seen {
-    books: Books,
+    books: WalkCounts,
     /// During the clearing of which entry a pin appeared, and of which kind.
     pinned: Option<(usize, PinKind)>,
     /// Somebody else held the lock of the reverse map.

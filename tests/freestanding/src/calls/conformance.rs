@@ -5,9 +5,9 @@ use super::text::{debug, error, print};
 use crate::{hidden, keep, opaque};
 use core::fmt::Debug;
 use pinfold::conformance::{
-    Answers, BuildPage, Case, EntrySlot, EntryState, Fallible, Faults, Injected, MAX_ENTRIES,
-    Machine, Observed, OneVma, PageState, Reach, Rng, SuiteFailure, Tally, TestPage, Told, Vmas,
-    What, check_case, check_page, check_readings, observe, suite,
+    Answers, BuildPage, Case, CaseOutcome, EntrySlot, EntryState, Fallible, Faults, Injected,
+    MAX_ENTRIES, Machine, Observed, OneVma, PageState, Reach, Recorded, Rng, SuiteFailure, Tally,
+    TestPage, Vmas, check_case, check_page, check_readings, observe, suite,
 };
 use pinfold::pin::PinKind;
 use pinfold::{
@@ -74,7 +74,7 @@ super::values::opaque_enum!(EntryState:
     EntryState::Intact, EntryState::Cleared, EntryState::Restored, EntryState::Swap,
     EntryState::Migration, EntryState::PmdMigration, EntryState::Poison);
 super::values::opaque_struct!(EntrySlot { state, flags });
-super::values::opaque_struct!(Told {
+super::values::opaque_struct!(Recorded {
     flushes,
     pmd_flushes,
     deferred,
@@ -113,7 +113,7 @@ fn one<L: PinPolicy>(policy: L) {
         debug::<Observed>(&observed);
     }
     if let Ok(what) = check_case::<AnyPage, L>(&opaque(), policy) {
-        debug::<What>(&what);
+        debug::<CaseOutcome>(&what);
     }
 }
 
@@ -240,10 +240,10 @@ fn faults() {
 fn texts() {
     keep(EntryState::kind(opaque()));
     keep(EntryState::is_present(opaque()));
-    keep(Told::books(&opaque()));
+    keep(Recorded::books(&opaque()));
     debug::<EntryState>(&opaque());
     debug::<EntrySlot>(&opaque());
     debug::<Answers>(&opaque());
-    debug::<Told>(&opaque());
+    debug::<Recorded>(&opaque());
     debug::<Reach>(&opaque());
 }

@@ -4,7 +4,8 @@ use super::embedder::{Any, AnyPage, AnyPolicy};
 use super::text::{debug, error};
 use crate::{hidden, keep, opaque};
 use pinfold::invariants::{
-    self, Asked, Books, Broken, Counted, Ending, EntryAt, EntryKind, How, Snapshot, Walk,
+    self, Broken, Counted, Ending, EntryAt, EntryKind, Snapshot, Walk, WalkCounts, WalkEnd,
+    WalkRequest,
 };
 use pinfold::{
     FlushDebt, IgnorePins, PinPolicy, PlainVma, SkipLongterm, SkipOpportunistic, SkipPinned,
@@ -31,7 +32,7 @@ super::values::opaque_struct!(EntryAt {
     flags,
     vma
 });
-super::values::opaque_struct!(Books {
+super::values::opaque_struct!(WalkCounts {
     counters,
     removed,
     swap_dups,
@@ -45,8 +46,8 @@ super::values::opaque_struct!(Books {
     others,
 });
 super::values::opaque_enum!(Counted: Counted::Nothing, Counted::Longterm, Counted::Any);
-super::values::opaque_enum!(How:
-    How::InVma(opaque()), How::InAll(opaque()), How::Failed);
+super::values::opaque_enum!(WalkEnd:
+    WalkEnd::InVma(opaque()), WalkEnd::InAll(opaque()), WalkEnd::Failed);
 
 fn policies() {
     policy(&IgnorePins);
@@ -60,7 +61,7 @@ fn policies() {
 fn policy<L: PinPolicy>(policy: &L) {
     keep(invariants::policy(policy));
     keep(Counted::by(policy, opaque(), opaque()));
-    debug::<Asked>(&Asked::new(opaque(), policy, opaque()));
+    debug::<WalkRequest>(&WalkRequest::new(opaque(), policy, opaque()));
 }
 
 fn snapshot(entries: &[EntryAt]) -> Snapshot<'_> {
@@ -77,7 +78,7 @@ fn snapshot(entries: &[EntryAt]) -> Snapshot<'_> {
 
 fn walk<'a>(before: &'a [EntryAt], after: &'a [EntryAt]) -> Walk<'a> {
     Walk {
-        asked: Asked::new(opaque(), &AnyPolicy::<true>, opaque()),
+        asked: WalkRequest::new(opaque(), &AnyPolicy::<true>, opaque()),
         before: snapshot(before),
         after: snapshot(after),
         ending: Ending {
@@ -106,7 +107,7 @@ fn walks(one: &Walk<'_>, other: &Walk<'_>) {
     keep(invariants::notifier(one));
     keep(invariants::alike(one, other));
     keep(invariants::monotone(one, other));
-    keep(Asked::counted(&one.asked, opaque()));
+    keep(WalkRequest::counted(&one.asked, opaque()));
     debug::<Walk<'_>>(one);
 }
 
@@ -157,15 +158,15 @@ super::values::opaque_enum!(Broken:
     Broken::PageDisagrees { what: hidden("it"), expected: opaque(), found: opaque() });
 
 fn texts(entries: &[EntryAt]) {
-    keep(Books::plus(opaque(), opaque()));
+    keep(WalkCounts::plus(opaque(), opaque()));
     keep(Counted::of(opaque(), &snapshot(entries)));
-    keep(How::is_skip(opaque()));
-    keep(How::is_pin_skip(opaque()));
+    keep(WalkEnd::is_skip(opaque()));
+    keep(WalkEnd::is_pin_skip(opaque()));
     error::<Broken>(&opaque());
     debug::<EntryKind>(&opaque());
     debug::<EntryAt>(&opaque());
-    debug::<Books>(&opaque());
+    debug::<WalkCounts>(&opaque());
     debug::<Snapshot<'_>>(&snapshot(entries));
     debug::<Counted>(&opaque());
-    debug::<How>(&opaque());
+    debug::<WalkEnd>(&opaque());
 }

@@ -1,12 +1,12 @@
 //! What the methods of a machine were called for.
 
 use crate::debug::debug_fields;
-use crate::invariants::Books;
+use crate::invariants::WalkCounts;
 use crate::unmap::CounterDelta;
 
 /// What the machine was called for, and how often.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Told {
+pub struct Recorded {
     /// TLB flushes of base-page entries, and of un-shared ranges, that were done.
     pub flushes: u32,
     /// TLB flushes of PMDs that were done.
@@ -39,7 +39,7 @@ pub struct Told {
     pub counters: CounterDelta,
 }
 
-debug_fields!(Told {
+debug_fields!(Recorded {
     flushes,
     pmd_flushes,
     deferred,
@@ -57,11 +57,11 @@ debug_fields!(Told {
     counters,
 });
 
-impl Told {
+impl Recorded {
     /// The same, as the invariants count it.
     #[must_use]
-    pub const fn books(&self) -> Books {
-        Books {
+    pub const fn books(&self) -> WalkCounts {
+        WalkCounts {
             counters: self.counters,
             removed: self.removed.count_ones(),
             swap_dups: self.swap_dups,
