@@ -168,7 +168,7 @@ pub trait Lists: PageOps {
 
     /// Puts a page on a list, at the young end. Where the list is not what the page's flags say,
     /// because an operation failed or a sweep chose it, [`ACTIVE`](PageFlags::ACTIVE) follows the
-    /// list.
+    /// list: it is set or cleared here.
     fn put(&mut self, list: Lru, page: Self::Page);
 
     /// How many base pages are on a list. Parked pages are on none.
@@ -177,7 +177,9 @@ pub trait Lists: PageOps {
     /// Gives a page back to the allocator. Its reference count is frozen, no TLB has an entry of it.
     fn free(&mut self, page: Self::Page);
 
-    /// Parks a page with these pins, or hands it back if it cannot be parked: its last pin went
+    /// Parks a page with these pins, so that no scan comes to it. An embedder that parks implements
+    /// this, [`take_parked`](Self::take_parked) and [`pages_parked`](Self::pages_parked). It hands
+    /// the page back if it cannot be parked: its last pin went
     /// meanwhile ([`PinWord::park`](crate::pin::PinWord::park) tells), or there is no parking,
     /// which is the default.
     ///
@@ -190,7 +192,8 @@ pub trait Lists: PageOps {
     }
 
     /// Takes the page that was parked longest. With a [`PinWord`](crate::pin::PinWord), one whose
-    /// mark [`unpark`](crate::pin::PinWord::unpark) can still take: no unpin puts it back too.
+    /// mark [`unpark`](crate::pin::PinWord::unpark) can still take: no unpin puts it back too. An
+    /// embedder that counts the caller's reference takes it before it takes the mark.
     fn take_parked(&mut self) -> Option<Self::Page> {
         None
     }
@@ -207,7 +210,8 @@ pub trait Lists: PageOps {
         Owners::default()
     }
 
-    /// Whether anonymous pages can leave memory at all. Where not, their lists are not scanned.
+    /// Whether anonymous pages can leave memory at all, which is the default. Where not, their lists
+    /// are not scanned.
     fn has_swap(&self) -> bool {
         true
     }

@@ -45,8 +45,10 @@ pub enum Removal {
 ///
 /// # Contract
 ///
-/// - The caller has removed the page from its list and holds one reference on it, which was the
-///   list's. Putting the page back gives that reference to the list again.
+/// - The caller has removed the page from its list and holds one reference on it. Either the list
+///   had it, and has it again when the page is put back, or
+///   [`take`](super::Lists::take) took it, and [`put`](super::Lists::put) and
+///   [`park`](super::Lists::park) drop it (and free the page if it was the last).
 /// - [`remove`](Self::remove) succeeds only at the exact reference count, so that a page that
 ///   somebody holds or pins is never freed, whatever a policy says. With a
 ///   [`PinWord`](crate::pin::PinWord) it blocks the word first.
@@ -164,14 +166,16 @@ pub trait PageOps {
         debt: &mut FlushDebt,
     ) -> Result<Outcome, UnmapError<Self::Error>>;
 
-    /// Takes the page out of memory, if nobody else holds it.
+    /// Takes the page out of memory, if nobody else holds it: freezes its reference count as `how`
+    /// says, then looks whether the page is still clean. If it is not, it unfreezes the count and
+    /// refuses. If it is, it drops the page's slot in swap and clears `SWAP_CACHE`.
     fn remove(&mut self, page: &Self::Page, how: Removal) -> Attempt;
 
     /// Flushes every TLB that may hold an entry whose flush was deferred. It cannot fail.
     fn flush_tlb(&mut self);
 
     /// Takes the page lock, without waiting. The lock is held over a batch of pages until each of
-    /// them is done.
+    /// them is done. The default is for embedders where nobody else locks pages.
     fn try_lock(&mut self, page: &Self::Page) -> Attempt {
         Attempt::Done
     }
@@ -220,6 +224,8 @@ pub trait PageOps {
     ///
     /// # Contract
     ///
+    /// - A dirty page without a place to be written to, such as a lazily freed one, is kept:
+    ///   [`PageOut::Keep`].
     /// - A synchronous writer clears `DIRTY` before it reads the page, writes it, unlocks it, and
     ///   returns [`PageOut::Success`]. If the write failed, it sets `DIRTY` again.
     /// - An asynchronous writer clears `DIRTY`, sets `WRITEBACK` and `RECLAIM`, queues the write,

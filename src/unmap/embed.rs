@@ -201,7 +201,7 @@ pub trait PageTables {
 
     /// Drops the reference that [`swap_duplicate`](Self::swap_duplicate) took. Called only if
     /// [`arch_unmap`](Self::arch_unmap) refuses: an embedder with the default of that one needs no
-    /// method here.
+    /// method here. The suites of the feature `test-utils` make it refuse.
     fn swap_free(&mut self, entry: &Entry) {}
 
     /// Asks the architecture before an entry is replaced by a swap or migration entry
@@ -260,7 +260,8 @@ pub trait PageTables {
     fn mlock_page(&mut self) {}
 
     /// Marks a lazily freed page swap-backed again, because it was written to after it was freed.
-    /// The default does nothing: the page is dirty, so it is not discarded.
+    /// The default does nothing: the page is dirty, so it is not discarded, and stays in memory. An
+    /// embedder with lazily freed pages implements it.
     fn set_swap_backed(&mut self) {}
 
     /// Updates the high-water mark of resident memory, which is about to fall

@@ -187,6 +187,8 @@ pub enum Act {
 /// - A page whose last reference is dropped is [free](Whereabouts::Free), and on no list: by
 ///   [`put`](Lists::put) as well, if the scan had the last one.
 /// - There is swap for every page, or [`has_swap`](Lists::has_swap) says `false`.
+/// - [`try_lock`](crate::reclaim::PageOps::try_lock) and
+///   [`unlock`](crate::reclaim::PageOps::unlock) are not the defaults: the suite locks pages too.
 /// - Pages are small: huge pages are not part of this suite.
 pub trait TestLists: Lists {
     /// The reverse map of one page, for [`try_to_unmap`](crate::try_to_unmap).
