@@ -96,6 +96,7 @@ impl UnmapFlags {
     /// # Errors
     ///
     /// [`BadFlags::Unknown`] with the bits that this version does not know.
+    #[inline]
     pub const fn check(self) -> Result<Self, BadFlags> {
         match self.bits() & !Self::all().bits() {
             0 => Ok(self),

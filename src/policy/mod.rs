@@ -76,6 +76,14 @@ impl Operation {
         if !flags.intersects(OTHERS) && !page.contains(PageFlags::HWPOISON) {
             return Self::Reclaim;
         }
+        Self::of_other(flags, page)
+    }
+
+    /// [`of`](Self::of) for all but plain reclaim. Not inlined: the compiler would then compute both
+    /// answers without a branch, which makes each question about a pinned page slower.
+    #[cold]
+    #[inline(never)]
+    const fn of_other(flags: UnmapFlags, page: PageFlags) -> Self {
         const NOT_FORCED: UnmapFlags = UnmapFlags::OPPORTUNISTIC.union(UnmapFlags::MUNLOCK);
         if flags.contains(UnmapFlags::MUNLOCK) && !flags.is_bad_munlock() {
             Self::Munlock

@@ -36,6 +36,7 @@ impl UnmapRequest {
     /// # Errors
     ///
     /// See [`under`](Self::under).
+    #[inline]
     pub fn new(flags: UnmapFlags) -> Result<Self, BadFlags> {
         Self::under(flags, SkipOpportunistic::new())
     }
@@ -69,6 +70,7 @@ impl<L: PinPolicy> UnmapRequest<L> {
     /// assert_eq!(refused, BadFlags::Munlock(UnmapFlags::IGNORE_MLOCK));
     /// assert!(UnmapRequest::under(flags, IgnorePins).is_ok());
     /// ```
+    #[inline]
     pub fn under(flags: UnmapFlags, policy: L) -> Result<Self, BadFlags> {
         let flags = flags.check()?;
         if policy.mode().asks_again() && flags.is_bad_munlock() {
