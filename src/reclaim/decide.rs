@@ -10,8 +10,9 @@ use bitflags::bitflags;
 use static_assertions::assert_not_impl_any;
 
 bitflags! {
-    /// What a scan may do, and what its node is like. [`direct`](Self::direct) and
-    /// [`background`](Self::background) say what Linux's reclaimers may do.
+    /// What a scan may do, and what its node is like. [`direct`](Self::direct),
+    /// [`background`](Self::background) and [`proactive`](Self::proactive) say what Linux's reclaimers
+    /// may do.
     ///
     /// There is no default: a scan without [`MAY_UNMAP`](Self::MAY_UNMAP) takes no mapped page, and
     /// one without [`IO`](Self::IO) takes no anonymous page that is not in the swap cache.
@@ -48,7 +49,7 @@ assert_not_impl_any!(ScanFlags: Default);
 impl ScanFlags {
     /// What a caller that waits for memory may do, if it may start I/O and enter the filesystem
     /// (`try_to_free_pages` with `GFP_KERNEL`, `mm/vmscan.c`, 5.8): everything, and it leaves
-    /// waiting for writeback to dirty throttling. Reclaim ahead of need may do the same.
+    /// waiting for writeback to dirty throttling.
     #[must_use]
     pub const fn direct() -> Self {
         Self::MAY_UNMAP
@@ -63,6 +64,13 @@ impl ScanFlags {
     #[must_use]
     pub const fn background() -> Self {
         Self::direct().union(Self::BACKGROUND)
+    }
+
+    /// What reclaim ahead of need may do (`memory.reclaim`, `mm/memcontrol.c`, since 5.19): the same
+    /// as [`direct`](Self::direct).
+    #[must_use]
+    pub const fn proactive() -> Self {
+        Self::direct()
     }
 
     /// Whether the scan may enter the filesystem for a page in this state: swap needs no filesystem.

@@ -229,7 +229,12 @@ fn without_pins_policies_are_alike() {
 /// With the flags of Linux's reclaimers, a pass takes what is mapped, anonymous and dirty.
 #[test]
 fn presets_take_what_there_is() {
-    for flags in [ScanFlags::direct(), ScanFlags::background()] {
+    let presets = [
+        ScanFlags::direct(),
+        ScanFlags::background(),
+        ScanFlags::proactive(),
+    ];
+    for flags in presets {
         let frames = Frame::all(40, false);
         let mut machine = Machine::new(&frames, 20, 10, 40);
         for page in 0..20 {

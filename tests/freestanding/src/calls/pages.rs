@@ -25,6 +25,7 @@ fn flags() {
     keep(PageFlags::counts_as_io(opaque()));
     keep(PageFlags::frees_swap(opaque(), opaque()));
     keep((ScanFlags::direct(), ScanFlags::background()));
+    keep(ScanFlags::proactive());
     keep(ScanFlags::may_enter_fs(opaque(), opaque()));
     debug::<UnmapFlags>(&opaque());
     debug::<PageFlags>(&opaque());
