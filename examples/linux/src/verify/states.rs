@@ -9,6 +9,7 @@ use io_uring::IoUring;
 use nix::unistd::ForkResult;
 use rustix::fs::{MemfdFlags, OFlags};
 use rustix::mm::Advice;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::fs::{File, OpenOptions};
@@ -378,9 +379,23 @@ fn direct_io(len: usize, slow: Option<&Path>) -> Result<Made> {
     })
 }
 
-/// Empties the per-CPU batches of pages that are not on the LRU lists yet.
+/// Empties the per-CPU batches of pages that are not on the LRU lists yet, on each CPU on which this
+/// process may have run: `madvise` empties that of its own CPU only (`lru_add_drain`, `mm/swap.c`).
 pub(super) fn drain() -> Result<()> {
-    let memory = Memory::anonymous(rustix::param::page_size(), false)?;
-    memory.touch(true);
-    Ok(memory.advise(Advice::LinuxCold)?)
+    // The affinity is that of a thread: the caller keeps its own.
+    let drained = thread::spawn(|| -> Result<()> {
+        let allowed = sched_getaffinity(None)?;
+        let memory = Memory::anonymous(rustix::param::page_size(), false)?;
+        memory.touch(true);
+        for cpu in (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu)) {
+            let mut one = CpuSet::new();
+            one.set(cpu);
+            sched_setaffinity(None, &one)?;
+            memory.advise(Advice::LinuxCold)?;
+        }
+        Ok(())
+    });
+    drained
+        .join()
+        .unwrap_or_else(|_| bail!("a thread ended early"))
 }
