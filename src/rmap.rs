@@ -234,16 +234,7 @@ where
             obstacle.get_or_insert(Outcome::TemporaryStack);
             continue;
         }
-        let verdict = unmap_in_vma(
-            page,
-            page.snapshot(),
-            &vma,
-            address,
-            request,
-            rmap,
-            debt,
-            per_vma,
-        )?;
+        let verdict = unmap_in_vma(page, &vma, address, request, rmap, debt, per_vma)?;
         if !matches!(verdict, Verdict::Done | Verdict::Unshared) {
             obstacle.get_or_insert(Outcome::StillMapped(verdict));
         }

@@ -8,7 +8,7 @@ use super::tlb::FlushDebt;
 use super::verdict::{UnmapError, Verdict};
 use super::walk::{Area, walk_entries};
 use crate::flags::{UnmapFlags, VmFlags};
-use crate::page::{PageLike, PageSnapshot};
+use crate::page::PageLike;
 #[cfg(doc)]
 use crate::policy::PinMode;
 use crate::policy::{PinPolicy, PinVerdict};
@@ -96,11 +96,7 @@ where
     L: PinPolicy,
     W: PageTables + ?Sized,
 {
-    if decide::is_plain(request.flags(), vma.flags()) {
-        unmap_one(PLAIN, page, vma, address, request, walk, debt)
-    } else {
-        unmap_one_otherwise(page, vma, address, request, walk, debt)
-    }
+    unmap_in_vma(page, vma, address, request, walk, debt, true)
 }
 
 /// The flags of a request and of a VMA: what they hold, or constants by which the same is decided.
@@ -110,60 +106,14 @@ type Flags = (UnmapFlags, VmFlags);
 /// of what is inlined with them.
 const PLAIN: Flags = (decide::PLAIN, VmFlags::empty());
 
-/// [`try_to_unmap_one`] if the request is not plain. A function of its own, so that the code for it
-/// costs a plain request nothing.
-#[inline(never)]
-fn unmap_one_otherwise<P, V, L, W>(
-    page: &P,
-    vma: &V,
-    address: u64,
-    request: &UnmapRequest<L>,
-    walk: &mut W,
-    debt: &mut FlushDebt,
-) -> Result<Verdict, UnmapError<W::Error>>
-where
-    P: PageLike + ?Sized,
-    V: Vma + ?Sized,
-    L: PinPolicy,
-    W: PageTables + ?Sized,
-{
-    let flags = (request.flags(), vma.flags());
-    unmap_one(flags, page, vma, address, request, walk, debt)
-}
-
-#[inline(always)]
-fn unmap_one<P, V, L, W>(
-    flags: Flags,
-    page: &P,
-    vma: &V,
-    address: u64,
-    request: &UnmapRequest<L>,
-    walk: &mut W,
-    debt: &mut FlushDebt,
-) -> Result<Verdict, UnmapError<W::Error>>
-where
-    P: PageLike + ?Sized,
-    V: Vma + ?Sized,
-    L: PinPolicy,
-    W: PageTables + ?Sized,
-{
-    let seen = page.snapshot();
-    if seen.refs == 0 {
-        return Err(UnmapError::NoReference);
-    }
-    unmap_for(flags, page, seen, vma, address, request, walk, debt, true)
-}
-
-/// [`try_to_unmap_one`] for a page that has a reference, of which `seen` was just taken. Asks the
-/// policy if `ask_pins`: it has not been asked for the whole page.
+/// [`try_to_unmap_one`], but looks whether the page has a reference and asks the policy only if
+/// `ask_pins`: neither was done for the whole page.
 ///
 /// Always inlined, like the [walk](walk_entries): each entry point is one function for a plain
 /// request.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
 pub(crate) fn unmap_in_vma<P, V, L, W>(
     page: &P,
-    seen: PageSnapshot,
     vma: &V,
     address: u64,
     request: &UnmapRequest<L>,
@@ -178,20 +128,17 @@ where
     W: PageTables + ?Sized,
 {
     if decide::is_plain(request.flags(), vma.flags()) {
-        unmap_for(
-            PLAIN, page, seen, vma, address, request, walk, debt, ask_pins,
-        )
+        unmap_for(PLAIN, page, vma, address, request, walk, debt, ask_pins)
     } else {
-        unmap_otherwise(page, seen, vma, address, request, walk, debt, ask_pins)
+        unmap_otherwise(page, vma, address, request, walk, debt, ask_pins)
     }
 }
 
-/// [`unmap_in_vma`] if the request is not plain.
+/// [`unmap_in_vma`] if the request is not plain. A function of its own, so that the code for it costs
+/// a plain request nothing.
 #[inline(never)]
-#[allow(clippy::too_many_arguments)]
 fn unmap_otherwise<P, V, L, W>(
     page: &P,
-    seen: PageSnapshot,
     vma: &V,
     address: u64,
     request: &UnmapRequest<L>,
@@ -206,9 +153,7 @@ where
     W: PageTables + ?Sized,
 {
     let flags = (request.flags(), vma.flags());
-    unmap_for(
-        flags, page, seen, vma, address, request, walk, debt, ask_pins,
-    )
+    unmap_for(flags, page, vma, address, request, walk, debt, ask_pins)
 }
 
 /// Checks the input, asks the gate and the policy, and walks the entries.
@@ -217,7 +162,6 @@ where
 fn unmap_for<P, V, L, W>(
     (flags, vma_flags): Flags,
     page: &P,
-    seen: PageSnapshot,
     vma: &V,
     address: u64,
     request: &UnmapRequest<L>,
@@ -231,6 +175,10 @@ where
     L: PinPolicy,
     W: PageTables + ?Sized,
 {
+    let seen = page.snapshot();
+    if ask_pins && seen.refs == 0 {
+        return Err(UnmapError::NoReference);
+    }
     let area = vma.range();
     let base = 1u64.checked_shl(page.base_shift()).unwrap_or(0);
     if area.end < area.start {
