@@ -18,8 +18,8 @@ pub(crate) const BASE: u64 = 0x7000_0000;
 pub(crate) const RECLAIM: UnmapFlags = UnmapFlags::BATCH_FLUSH;
 /// So many pages stay in the second-level cache.
 pub(crate) const PAGES: usize = 2048;
-/// How many sets of pages take turns, so that no branch predictor learns by heart what reclaim
-/// cannot know. Odd, so that each set meets each copy of a walk.
+/// How many sets of pages take turns, so that branches on the state of a page are not predicted
+/// better than in reclaim. Odd, so that each set meets each copy of a walk.
 const SETS: usize = 63;
 
 type Set = Vec<(State, PteFlags)>;
@@ -68,7 +68,7 @@ impl Rng {
     }
 }
 
-/// A page of reclaim's daily bread, with the bits of the one entry that maps it.
+/// A page in a state that is common in reclaim, with the bits of the one entry that maps it.
 fn everyday(mix: Mix, rng: &mut Rng) -> (State, PteFlags) {
     let anon = PageFlags::ANON | PageFlags::SWAP_BACKED | PageFlags::SWAP_CACHE;
     let flags = match (rng.next() >> 33) % 8 {
