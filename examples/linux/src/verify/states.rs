@@ -383,7 +383,7 @@ fn direct_io(len: usize, slow: Option<&Path>) -> Result<Made> {
 /// process may have run: `madvise` empties that of its own CPU only (`lru_add_drain`, `mm/swap.c`).
 pub(super) fn drain() -> Result<()> {
     // The affinity is that of a thread: the caller keeps its own.
-    let drained = thread::spawn(|| -> Result<()> {
+    let each_cpu = || -> Result<()> {
         let allowed = sched_getaffinity(None)?;
         let memory = Memory::anonymous(rustix::param::page_size(), false)?;
         memory.touch(true);
@@ -394,8 +394,7 @@ pub(super) fn drain() -> Result<()> {
             memory.advise(Advice::LinuxCold)?;
         }
         Ok(())
-    });
-    drained
-        .join()
-        .unwrap_or_else(|_| bail!("a thread ended early"))
+    };
+    let ended = thread::spawn(each_cpu).join();
+    ended.unwrap_or_else(|_| bail!("the thread that empties the batches has panicked"))
 }
