@@ -27,7 +27,8 @@ const MAX_SCANS: u32 = 16;
 ///
 /// The embedder is that of the example of [`Lists`](super::Lists):
 ///
-#[doc = include_str!("example_embedder.md")]
+#[doc = include_str!("example_operations.md")]
+#[doc = include_str!("example_lists.md")]
 /// use pinfold::pin::PinKind;
 /// use pinfold::reclaim::{Fate, KeepReason, ScanControl, ScanFlags, Stats, shrink_page};
 ///

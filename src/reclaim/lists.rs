@@ -76,72 +76,7 @@ impl Lru {
 ///
 /// Over the ready-made [`PageLists`](super::PageLists), for the pages of the example of [`PageOps`]:
 ///
-/// ```
-/// # use core::cell::Cell;
-/// # use core::convert::Infallible;
-/// # use pinfold::pin::{PageRefs, PinCount};
-/// # use pinfold::reclaim::{Link, Lists, Lru, PageLists, PageOps, Referenced, Removal};
-/// # use pinfold::{
-/// #     Attempt, FlushDebt, Outcome, PageFlags, PageLike, PinPolicy, UnmapError, UnmapRequest,
-/// # };
-/// #
-/// # struct Frame {
-/// #     number: u32,
-/// #     flags: Cell<PageFlags>,
-/// #     count: PageRefs,
-/// # }
-/// #
-/// # impl PageLike for Frame {
-/// #     fn flags(&self) -> PageFlags {
-/// #         self.flags.get()
-/// #     }
-/// #     fn ref_count(&self) -> i32 {
-/// #         self.count.snapshot().refs
-/// #     }
-/// #     fn map_count(&self) -> u32 {
-/// #         0
-/// #     }
-/// #     fn exact_pins(&self) -> Option<PinCount> {
-/// #         Some(self.count.snapshot().pins)
-/// #     }
-/// # }
-/// #
-/// # /// Clean pages of files, which nothing maps.
-/// # struct Node<'a> {
-/// #     frames: &'a [Frame],
-/// #     lists: PageLists<Vec<Link>>,
-/// #     free: Vec<u32>,
-/// # }
-/// #
-/// # impl<'a> PageOps for Node<'a> {
-/// #     type Page = &'a Frame;
-/// #     type Error = Infallible;
-/// #
-/// #     fn update(&mut self, page: &&'a Frame, set: PageFlags, clear: PageFlags) {
-/// #         page.flags.set((page.flags.get() | set) - clear);
-/// #     }
-/// #     fn referenced(&mut self, _: &&'a Frame) -> Referenced {
-/// #         Referenced::default()
-/// #     }
-/// #     fn unmap<L: PinPolicy>(
-/// #         &mut self,
-/// #         _: &&'a Frame,
-/// #         _: &UnmapRequest<L>,
-/// #         _: &mut FlushDebt,
-/// #     ) -> Result<Outcome, UnmapError<Infallible>> {
-/// #         // An embedder with page tables calls `try_to_unmap` with its reverse map here.
-/// #         Ok(Outcome::Unmapped)
-/// #     }
-/// #     fn remove(&mut self, page: &&'a Frame, _: Removal) -> Attempt {
-/// #         // The page cache's reference and the caller's.
-/// #         match page.count.freeze(2) {
-/// #             Ok(()) => Attempt::Done,
-/// #             Err(_) => Attempt::Refused,
-/// #         }
-/// #     }
-/// #     fn flush_tlb(&mut self) {}
-/// # }
-/// #
+#[doc = include_str!("example_operations.md")]
 /// impl<'a> Lists for Node<'a> {
 ///     fn take(&mut self, list: Lru) -> Option<&'a Frame> {
 ///         let number = self.lists.take(list)?;

@@ -38,7 +38,8 @@ use crate::policy::{Context, PinPolicy};
 ///
 /// 40 pages on a list, of which one is pinned; the embedder is that of the example of [`Lists`]:
 ///
-#[doc = include_str!("example_embedder.md")]
+#[doc = include_str!("example_operations.md")]
+#[doc = include_str!("example_lists.md")]
 /// use pinfold::pin::PinKind;
 /// use pinfold::reclaim::{LruScan, Progress, ScanControl, ScanFlags};
 ///
