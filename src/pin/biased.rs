@@ -140,8 +140,8 @@ impl BiasedRefs {
         if refs < 1 {
             return Err(UnexpectedRefs(0));
         }
-        // Release: pairs with the Acquire in `add`. Who gets a reference on the page in its new
-        // life sees what was changed while it was frozen, such as the entry that no longer maps it.
+        // Release: pairs with the Acquire in `add`. A caller that gets a new reference
+        // sees what was changed while the page was frozen, such as the entry that no longer maps it.
         self.refs
             .compare_exchange(0, refs, Ordering::Release, Ordering::Relaxed)
             .map(drop)

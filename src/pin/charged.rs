@@ -173,7 +173,7 @@ impl<A: Accounting> Charged<A> {
 
 impl<A: Accounting> Drop for Charged<A> {
     fn drop(&mut self) {
-        // Who wants to hear of it calls `release`.
+        // The error is for callers of `release`; a drop cannot return it.
         let _ = self.release();
     }
 }

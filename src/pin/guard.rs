@@ -265,7 +265,7 @@ impl<P: Pinnable, S: AsRef<[P]>> PinGuard<P, S> {
 
 impl<P: Pinnable, S: AsRef<[P]>> Drop for PinGuard<P, S> {
     fn drop(&mut self) {
-        // Who wants to hear of it calls `release`.
+        // The error is for callers of `release`; a drop cannot return it.
         let _ = self.release();
     }
 }

@@ -59,8 +59,8 @@ impl LargePageRefs {
     #[must_use]
     pub fn exact_pins(&self) -> PinCount {
         PinCount {
-            // Acquire: pairs with the Release in `unpin`. Who reads zero pins sees what was done
-            // under them.
+            // Acquire: pairs with the Release in `unpin`. A reader that finds no pin
+            // sees what was done under the pins.
             total: self.pins.load(Ordering::Acquire),
             longterm: None,
         }

@@ -98,8 +98,8 @@ impl PinWord {
     #[must_use]
     #[inline]
     pub fn to_bits(&self) -> u64 {
-        // Acquire: pairs with the Release of `unpin`. Who reads zero pins sees what was done under
-        // them.
+        // Acquire: pairs with the Release of `unpin`. A reader that finds no pin sees
+        // what was done under the pins.
         self.bits.load(Ordering::Acquire)
     }
 
@@ -133,9 +133,9 @@ impl PinWord {
     /// [`MAX_PINS`](Self::MAX_PINS) of this kind. Nothing has changed.
     #[inline]
     pub fn pin(&self, kind: PinKind) -> Result<(), PinError> {
-        // Acquire: pairs with the Release of `unblock`. Who gets a pin on the page in its new life
-        // sees what was changed while it was blocked, such as the entry that no longer maps it. A
-        // pinner without locks adds a fence against the unmapper's (`race::pin_fast`).
+        // Acquire: pairs with the Release of `unblock`. A new pinner sees what was changed while
+        // the page was blocked, such as the entry that no longer maps it. A pinner without locks
+        // adds a fence against the unmapper's (`race::pin_fast`).
         let before = self.bits.fetch_add(unit(kind), Ordering::Acquire);
         if before & (BLOCKED | EVER_PINNED | high(kind)) == EVER_PINNED {
             return Ok(());

@@ -153,7 +153,7 @@ impl<'a> Machine<'a> {
                 continue;
             };
             self.futility.reached();
-            // Who pinned what is said as it was before somebody is killed for it.
+            // The verdict names the pin owners as they were before a process is killed.
             let mut verdict = self.verdict(&futile, false);
             let killed = self.kill();
             verdict.killed = killed.as_ref().map(|killed| killed.workload.clone());
